@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! A source → a table: every file is looked into, the schemas are held against each other, and a `ListingTable`
+//! (under a view, when columns are read as text first) reads them.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::config::{ConfigFileType, TableOptions as EngineOptions};
+use datafusion::common::{Constraints, TableReference};
+use datafusion::datasource::file_format::FileFormat;
+use datafusion::datasource::file_format::arrow::ArrowFormat;
+use datafusion::datasource::file_format::csv::CsvFormat;
+use datafusion::datasource::file_format::json::JsonFormat;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::execution::cache::cache_manager::TableScopedPath;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, SortExpr};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use object_store::ObjectStoreExt;
+use url::Url;
+
+use super::csv::{Csv, Declared, Survey};
+use super::discover::{Source, partition, shown};
+use super::drift::{self, FileSchema};
+use super::options::{Compression, Format, TableOptions};
+use super::{json, sniff, transcode, view};
+use crate::error::{Error, Result};
+
+/// What CREATE EXTERNAL TABLE says beyond our options.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Extra {
+    /// DataFusion's own options, such as `format.compression_level`.
+    pub(super) engine_options: HashMap<String, String>,
+    pub(super) declared: Vec<(String, DataType)>,
+    pub(super) partition_types: HashMap<String, DataType>,
+    pub(super) sort_order: Vec<Vec<SortExpr>>,
+    pub(super) constraints: Constraints,
+    pub(super) column_defaults: HashMap<String, Expr>,
+    pub(super) definition: Option<String>,
+}
+
+/// A source whose files have been looked into.
+pub(super) struct Surveyed {
+    source: Source,
+    format: Format,
+    compression: Compression,
+    pub(super) files: Vec<FileSchema>,
+    csv: Option<(Csv, Vec<Survey>)>,
+    engine: EngineOptions,
+    extra: Extra,
+}
+
+/// How many files are opened at a time.
+const AT_ONCE: usize = 8;
+
+/// Looks into every file of a source.
+pub(super) async fn survey(
+    state: &dyn Session,
+    source: Source,
+    options: &TableOptions,
+    extra: Extra,
+) -> Result<Surveyed> {
+    let (format, compression) = one_kind(&source)?;
+    if let Some(option) = options.csv_only()
+        && format != Format::Csv
+    {
+        let error = format!("`{option}` says nothing about `{}`, which is {}", shown(&source.origin), format.name());
+        return Err(Error::usage(error).hint("leave it out; it is for CSV files"));
+    }
+    for file in &source.files {
+        sniff::check(file)?;
+    }
+    let mut engine = state.default_table_options();
+    engine.set_config_format(match format {
+        Format::Csv => ConfigFileType::CSV,
+        Format::Json => ConfigFileType::JSON,
+        Format::Parquet | Format::Arrow => ConfigFileType::PARQUET,
+    });
+    engine.alter_with_string_hash_map(&extra.engine_options)?;
+    let paths: Vec<PathBuf> = source.files.iter().map(|file| file.path.clone()).collect();
+    let mut surveyed = Surveyed { source, format, compression, files: vec![], csv: None, engine, extra };
+    surveyed.files = match format {
+        Format::Csv => {
+            let declared = declared(options, &surveyed.extra).await?;
+            let csv = Csv::new(options, &surveyed.source.files[0], declared)?;
+            let reader = csv.clone();
+            let surveys = each(&paths, move |path| reader.survey(path)).await?;
+            let files = pair(&paths, surveys.iter().map(|survey| survey.schema.clone()));
+            surveyed.csv = Some((csv, surveys));
+            files
+        }
+        Format::Json => {
+            let schemas = each(&paths, move |path| json::survey(path, compression)).await?;
+            let declared = declared(options, &surveyed.extra).await?;
+            pair(&paths, schemas.into_iter().map(|schema| override_types(schema, &declared)))
+        }
+        Format::Parquet => {
+            let format = ParquetFormat::default().with_options(surveyed.engine.parquet.clone());
+            self_describing(state, &format, &paths).await?
+        }
+        Format::Arrow => self_describing(state, &ArrowFormat, &paths).await?,
+    };
+    Ok(surveyed)
+}
+
+impl Surveyed {
+    /// The one schema all files fit, or why there is none.
+    pub(super) fn merge(&self, table: &str) -> Result<Schema> {
+        drift::merge(table, self.format, &self.files)
+    }
+
+    /// The table.
+    pub(super) fn assemble(
+        self,
+        state: &dyn Session,
+        reference: &TableReference,
+        merged: &Schema,
+    ) -> Result<Arc<dyn TableProvider>> {
+        let mut fields: Vec<Field> = merged.fields().iter().map(|field| plain_type(field)).collect();
+        let partitions = self.partitions();
+        if let Some((key, _)) = partitions.iter().find(|(key, _)| fields.iter().any(|field| field.name() == key)) {
+            if self.format == Format::Csv {
+                let error = format!("column `{key}` of `{}` is also the name of its folders", shown(&self.source.origin));
+                return Err(Error::usage(error).hint("rename the folders, or leave the column out of the files"));
+            }
+            // Writers that keep the column in the file put the folder's value into it, so the folder speaks for it.
+            fields.retain(|field| partitions.iter().all(|(key, _)| key != field.name()));
+        }
+        let schema = Schema::new_with_metadata(fields, merged.metadata().clone());
+        let (format, in_file, by_format) = self.reader(&schema)?;
+        let urls = self.urls(state, reference)?;
+        let mut options = ListingOptions::new(format).with_file_extension("").with_table_partition_cols(partitions);
+        options = options.with_file_sort_order(self.extra.sort_order.clone());
+        let config = ListingTableConfig::new_with_multi_paths(urls)
+            .with_listing_options(options)
+            .with_schema(Arc::new(in_file.clone()));
+        let table = ListingTable::try_new(config)?
+            .with_cache(state.runtime_env().cache_manager.get_file_statistic_cache())
+            .with_definition(self.extra.definition.clone())
+            .with_constraints(self.extra.constraints.clone())
+            .with_column_defaults(self.extra.column_defaults.clone());
+        let table: Arc<dyn TableProvider> = Arc::new(table);
+        let Some((csv, _)) = self.csv.filter(|_| in_file != schema) else {
+            return Ok(table);
+        };
+        let all = Schema::new([schema.fields().to_vec(), table.schema().fields()[in_file.fields().len()..].to_vec()].concat());
+        let scan = LogicalPlanBuilder::scan(reference.clone(), provider_as_source(table), None)?.build()?;
+        let columns = view::projection(scan.schema(), &all, &by_format, &csv.reading, in_file.fields().len())?;
+        let plan = LogicalPlanBuilder::from(scan).project(columns)?.build()?;
+        Ok(Arc::new(ViewTable::new(plan, self.extra.definition.clone())))
+    }
+
+    /// The reader, the schema it is to read with, and the columns written in a format the user named.
+    fn reader(&self, schema: &Schema) -> Result<(Arc<dyn FileFormat>, Schema, Vec<String>)> {
+        let same = |format: Arc<dyn FileFormat>| Ok((format, schema.clone(), vec![]));
+        let (csv, surveys) = match (self.format, &self.csv) {
+            (Format::Csv, Some(csv)) => csv,
+            (Format::Json, _) => {
+                let compression = self.compression.engine();
+                let format = JsonFormat::default().with_options(self.engine.json.clone());
+                return same(Arc::new(format.with_file_compression_type(compression)));
+            }
+            (Format::Arrow, _) => return same(Arc::new(ArrowFormat)),
+            (Format::Parquet | Format::Csv, _) => {
+                return same(Arc::new(ParquetFormat::default().with_options(self.engine.parquet.clone())));
+            }
+        };
+        let by_format: Vec<String> = surveys.iter().flat_map(|survey| survey.by_format.clone()).collect();
+        let fields = schema.fields().iter().map(|field| {
+            let formatted = by_format.contains(field.name());
+            match view::needs_view(field.data_type(), formatted, &csv.reading) {
+                true => field.as_ref().clone().with_data_type(DataType::Utf8),
+                false => field.as_ref().clone(),
+            }
+        });
+        let in_file = Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone());
+        let packed = if csv.form.is_plain() { self.compression } else { Compression::None };
+        let multiline = !csv.form.is_plain() || surveys.iter().any(|survey| survey.multiline);
+        let format = CsvFormat::default()
+            .with_options(self.engine.csv.clone())
+            .with_has_header(csv.dialect.header)
+            .with_delimiter(csv.dialect.delimiter)
+            .with_quote(csv.dialect.quote)
+            .with_escape(csv.dialect.escape)
+            .with_comment(csv.dialect.comment)
+            .with_truncated_rows(csv.dialect.ragged)
+            .with_newlines_in_values(multiline)
+            .with_file_compression_type(packed.engine());
+        Ok((Arc::new(format), in_file, by_format))
+    }
+
+    /// Where the engine finds the files: a folder stands for what lies in it, whatever else is a list of files.
+    fn urls(&self, state: &dyn Session, reference: &TableReference) -> Result<Vec<ListingTableUrl>> {
+        let runtime = state.runtime_env();
+        let store = match &self.csv {
+            Some((csv, _)) if !csv.form.is_plain() => transcode::register(&csv.form, runtime)?,
+            _ => ObjectStoreUrl::local_filesystem(),
+        };
+        let on_store = |url: Url| Url::parse(&format!("{}{}", store.as_str().trim_end_matches('/'), url.path()));
+        let url = |path: &Path, folder: bool| -> Result<Url> {
+            let absolute = path.canonicalize().map_err(|error| sniff::unreadable(path, &error))?;
+            let url = if folder { Url::from_directory_path(&absolute) } else { Url::from_file_path(&absolute) };
+            let unspeakable = || Error::usage(format!("the path `{}` cannot be written as a URL", shown(path)));
+            on_store(url.map_err(|()| unspeakable())?).map_err(|_| unspeakable())
+        };
+        let ending = common_ending(&self.source);
+        if self.source.folder
+            && let Some(ending) = ending
+        {
+            let url = ListingTableUrl::try_new(url(&self.source.origin, true)?, None)?;
+            let url = url.with_glob(&format!("[!._]*{ending}"))?.with_table_ref(reference.clone());
+            // A listing kept from an earlier table of this name may lack files that were just looked into.
+            if let Some(cache) = runtime.cache_manager.get_list_files_cache() {
+                cache.remove(&TableScopedPath { table: Some(reference.clone()), path: url.prefix().clone() });
+            }
+            return Ok(vec![url]);
+        }
+        if !self.source.partitions.is_empty() {
+            let error = format!("the files of `{}` end in different ways", shown(&self.source.origin));
+            return Err(Error::usage(error).hint("in a hive-partitioned folder all files need one ending"));
+        }
+        let files = self.source.files.iter();
+        files.map(|file| Ok(ListingTableUrl::try_new(url(&file.path, false)?, None)?)).collect()
+    }
+
+    /// The partition columns: whole numbers, dates, and otherwise text.
+    fn partitions(&self) -> Vec<(String, DataType)> {
+        let mut values: Vec<Vec<String>> = vec![vec![]; self.source.partitions.len()];
+        for file in &self.source.files {
+            let inner = file.path.strip_prefix(&self.source.origin).unwrap_or(&file.path);
+            let found = inner.ancestors().skip(1).filter_map(partition).collect::<Vec<_>>();
+            for ((_, value), values) in found.into_iter().rev().zip(&mut values) {
+                values.push(value);
+            }
+        }
+        let typed = |key: &String| self.extra.partition_types.get(key).cloned();
+        let keys = self.source.partitions.iter().zip(values);
+        keys.map(|(key, values)| (key.clone(), typed(key).unwrap_or_else(|| partition_type(&values)))).collect()
+    }
+}
+
+/// A table in one step.
+pub(super) async fn table(
+    state: &dyn Session,
+    reference: &TableReference,
+    source: Source,
+    options: &TableOptions,
+    extra: Extra,
+) -> Result<Arc<dyn TableProvider>> {
+    let surveyed = survey(state, source, options, extra).await?;
+    let merged = surveyed.merge(reference.table())?;
+    surveyed.assemble(state, reference, &merged)
+}
+
+fn one_kind(source: &Source) -> Result<(Format, Compression)> {
+    let Some((first, rest)) = source.files.split_first() else {
+        return Err(Error::usage(format!("`{}` holds no data file", shown(&source.origin))));
+    };
+    match rest.iter().find(|file| (file.format, file.compression) != (first.format, first.compression)) {
+        None => Ok((first.format, first.compression)),
+        Some(other) => {
+            let what = if other.format == first.format { "compression" } else { "format" };
+            let error = Error::usage(format!(
+                "the files of table `{}` differ in {what}: `{}` and `{}`",
+                source.name,
+                shown(&first.path),
+                shown(&other.path)
+            ));
+            Err(error.hint("put them into folders of their own"))
+        }
+    }
+}
+
+async fn each<T: Send + 'static>(
+    paths: &[PathBuf],
+    look: impl Fn(&Path) -> Result<T> + Clone + Send + 'static,
+) -> Result<Vec<T>> {
+    let tasks = paths.to_vec().into_iter().map(|path| {
+        let look = look.clone();
+        async move {
+            let task = tokio::task::spawn_blocking(move || look(&path)).await;
+            task.unwrap_or_else(|error| Err(Error::query(format!("reading a file was broken off: {error}"))))
+        }
+    });
+    stream::iter(tasks).buffered(AT_ONCE).try_collect().await
+}
+
+/// Formats that carry their schema: Parquet in its footer, Arrow in its first message.
+async fn self_describing(state: &dyn Session, format: &dyn FileFormat, paths: &[PathBuf]) -> Result<Vec<FileSchema>> {
+    let store = state.runtime_env().object_store(ObjectStoreUrl::local_filesystem())?;
+    let tasks = paths.iter().map(|path| {
+        let store = Arc::clone(&store);
+        async move {
+            let absolute = path.canonicalize().map_err(|error| sniff::unreadable(path, &error))?;
+            let location = object_store::path::Path::from_absolute_path(&absolute);
+            let location = location.map_err(|error| Error::usage(error.to_string()))?;
+            let meta = store.head(&location).await.map_err(|error| Error::usage(error.to_string()))?;
+            let schema = format.infer_schema(state, &store, &[meta]).await.map_err(|_| {
+                let error = Error::usage(format!("`{}` is cut short or damaged: its schema cannot be read", shown(path)));
+                error.hint("write it again, or copy it again; the end of a Parquet file is written last")
+            })?;
+            Ok(FileSchema { path: path.clone(), schema: schema.as_ref().clone() })
+        }
+    });
+    stream::iter(tasks.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await
+}
+
+fn pair(paths: &[PathBuf], schemas: impl Iterator<Item = Schema>) -> Vec<FileSchema> {
+    paths.iter().cloned().zip(schemas).map(|(path, schema)| FileSchema { path, schema }).collect()
+}
+
+async fn declared(options: &TableOptions, extra: &Extra) -> Result<Declared> {
+    if !extra.declared.is_empty() {
+        return Ok(Declared { columns: extra.declared.clone(), by_position: true });
+    }
+    let mut columns = vec![];
+    for (name, text) in options.columns.iter().flat_map(|columns| &columns.0) {
+        columns.push((name.clone(), super::sql_type::parse(text).await?));
+    }
+    Ok(Declared { columns, by_position: false })
+}
+
+fn override_types(schema: Schema, declared: &Declared) -> Schema {
+    if declared.by_position {
+        let fields = declared.columns.iter().map(|(name, data_type)| Field::new(name, data_type.clone(), true));
+        return Schema::new(fields.collect::<Vec<_>>());
+    }
+    let fields = schema.fields().iter().map(|field| {
+        let said = declared.columns.iter().find(|(name, _)| name == field.name());
+        let data_type = said.map_or(field.data_type(), |(_, data_type)| data_type);
+        field.as_ref().clone().with_data_type(data_type.clone())
+    });
+    Schema::new(fields.collect::<Vec<_>>())
+}
+
+/// A column in which nothing was ever seen is text.
+fn plain_type(field: &Field) -> Field {
+    match field.data_type() {
+        DataType::Null => field.clone().with_data_type(DataType::Utf8),
+        _ => field.clone(),
+    }
+}
+
+fn partition_type(values: &[String]) -> DataType {
+    // Months and days are written `07`; a longer number with a leading zero is a name.
+    let whole = |value: &String| value.parse::<i64>().is_ok() && (value.len() <= 2 || !value.starts_with('0'));
+    if values.iter().all(whole) {
+        DataType::Int64
+    } else if values.iter().all(|value| value.len() == 10 && value.parse::<chrono::NaiveDate>().is_ok()) {
+        DataType::Date32
+    } else {
+        DataType::Utf8
+    }
+}
+
+/// `.csv.gz` when all files end so.
+fn common_ending(source: &Source) -> Option<String> {
+    let endings: HashSet<String> = source
+        .files
+        .iter()
+        .map(|file| {
+            let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+            let parts = if file.compression == Compression::None { 1 } else { 2 };
+            let mut ending: Vec<&str> = name.rsplitn(parts + 1, '.').take(parts).collect();
+            ending.reverse();
+            format!(".{}", ending.join("."))
+        })
+        .collect();
+    let mut endings = endings.into_iter();
+    let simple = |ending: &String| ending.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+    endings.next().filter(simple).filter(|_| endings.next().is_none())
+}

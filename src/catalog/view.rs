@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! Columns of text → typed columns, as a projection over the scan.
+//!
+//! The engine's CSV reader knows no NULL but the empty field, no decimal comma and no date but `2024-12-31`. So such
+//! columns are read as text, and a view over the scan turns them into what they are. A view is a logical plan: filters
+//! and projections go through it, and it can be sent to another process.
+
+use arrow::datatypes::{DataType, Schema};
+use datafusion::functions::expr_fn::{btrim, regexp_like, replace, to_date, to_timestamp_micros};
+use datafusion::logical_expr::{Expr, ExprSchemable, cast, in_list, lit, when};
+use datafusion::common::{Column, DFSchema, ScalarValue};
+
+use super::kind::{COMMA_NUMBER, Reading};
+use crate::error::Result;
+
+/// Whether the engine's CSV reader cannot give this column as it is meant.
+pub(super) fn needs_view(data_type: &DataType, by_format: bool, reading: &Reading) -> bool {
+    reading.touches_all()
+        || by_format
+        || (reading.decimal_comma && data_type.is_numeric())
+        || !parsed_by_reader(data_type)
+}
+
+/// The projection that gives `schema` from a scan whose columns in need are text; the columns from `in_file` on come
+/// from the folders' names and are what they are.
+pub(super) fn projection(
+    scan: &DFSchema,
+    schema: &Schema,
+    by_format: &[String],
+    reading: &Reading,
+    in_file: usize,
+) -> Result<Vec<Expr>> {
+    let mut all = vec![];
+    for (i, field) in schema.fields().iter().enumerate() {
+        let name = field.name();
+        let (qualifier, _) = scan.qualified_field_with_unqualified_name(name)?;
+        let column = Expr::Column(Column::new(qualifier.cloned(), name));
+        let formatted = by_format.contains(name);
+        let expr = if i < in_file && needs_view(field.data_type(), formatted, reading) {
+            typed(column, field.data_type(), formatted, reading, scan)?
+        } else {
+            column
+        };
+        all.push(match qualifier {
+            Some(qualifier) => expr.alias_qualified(Some(qualifier.clone()), name),
+            None => expr.alias(name),
+        });
+    }
+    Ok(all)
+}
+
+fn typed(
+    mut text: Expr,
+    data_type: &DataType,
+    by_format: bool,
+    reading: &Reading,
+    scan: &DFSchema,
+) -> Result<Expr> {
+    let mut nulls = reading.nulls.clone();
+    if reading.trim {
+        text = btrim(vec![text]);
+        nulls.push(String::new());
+    }
+    if !nulls.is_empty() {
+        let words = nulls.into_iter().map(lit).collect();
+        text = when(in_list(text.clone(), words, false), lit(ScalarValue::Utf8(None))).otherwise(text)?;
+    }
+    if by_format {
+        return Ok(match (data_type, &reading.date_format, &reading.timestamp_format) {
+            (DataType::Date32, Some(format), _) => to_date(vec![text, lit(format)]),
+            (DataType::Timestamp(..), _, Some(format)) => {
+                cast(to_timestamp_micros(vec![text, lit(format)]), data_type.clone())
+            }
+            _ => cast(text, data_type.clone()),
+        });
+    }
+    if reading.decimal_comma && data_type.is_numeric() {
+        let plain = replace(replace(text.clone(), lit("."), lit("")), lit(","), lit("."));
+        // A text that is no such number has to fail the cast, and without showing the value.
+        let number = regexp_like(text.clone(), lit(COMMA_NUMBER), None);
+        text = when(text.clone().is_null(), lit(ScalarValue::Utf8(None)))
+            .when(number, plain)
+            .otherwise(lit("not a number with a decimal comma"))?;
+    }
+    if text.get_type(scan)? == *data_type { Ok(text) } else { Ok(cast(text, data_type.clone())) }
+}
+
+/// The types arrow-csv turns text into.
+fn parsed_by_reader(data_type: &DataType) -> bool {
+    use DataType::*;
+    data_type.is_primitive() && !matches!(data_type, Float16 | Duration(_) | Interval(_))
+        || matches!(data_type, Boolean | Utf8 | Utf8View | Null)
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! What was typed (`comptoir.toml` and flags) → what it means. Flags win over the file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::catalog::TableOptions;
+use crate::error::{Error, Result};
+
+/// The file that is read from the working folder when none is named.
+pub const FILE: &str = "comptoir.toml";
+
+/// Everything that an [`crate::Engine`] is opened with.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Files and folders whose tables are loaded.
+    pub data: Vec<String>,
+    /// Tables declared by name.
+    pub tables: BTreeMap<String, Table>,
+    /// Folders of analyses beside our own.
+    pub library: Vec<PathBuf>,
+    /// How many bytes queries may hold in memory before they spill; `None` is four fifths of the machine's.
+    pub memory_limit: Option<usize>,
+    /// How many threads and partitions; `None` is one a core.
+    pub threads: Option<usize>,
+    /// Rows a batch; `None` is DataFusion's choice.
+    pub batch_size: Option<usize>,
+    /// Refuse every statement that changes something.
+    pub read_only: bool,
+}
+
+/// A table of the file: `[tables.orders]`.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// One or more paths, folders or patterns.
+    pub paths: Vec<String>,
+    /// How to read them.
+    pub options: TableOptions,
+}
+
+/// The file as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    data: Vec<String>,
+    #[serde(default)]
+    library: Vec<PathBuf>,
+    memory_limit: Option<String>,
+    threads: Option<usize>,
+    #[serde(default)]
+    read_only: bool,
+    #[serde(default)]
+    tables: BTreeMap<String, WrittenTable>,
+}
+
+#[derive(Debug, Deserialize)]
+struct WrittenTable {
+    path: OneOrMany,
+    #[serde(flatten)]
+    options: toml::Table,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Config {
+    /// Reads a named file, or `comptoir.toml` of the working folder if it is there.
+    pub fn load(named: Option<&Path>) -> Result<Self> {
+        let path = match named {
+            Some(path) => path,
+            None if Path::new(FILE).is_file() => Path::new(FILE),
+            None => return Ok(Self::default()),
+        };
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Error::usage(format!("cannot read the configuration `{}`: {e}", path.display())))?;
+        Self::parse(&text, path.parent().unwrap_or(Path::new("")))
+            .map_err(|e| e.context(format_args!("`{}`", path.display())))
+    }
+
+    /// Reads a text whose relative paths start at a folder.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self> {
+        let wrong = |e: toml::de::Error| Error::usage(e.to_string().trim().to_string());
+        let written: Written = toml::from_str(text).map_err(wrong)?;
+        let within = |path: &str| -> String {
+            if Path::new(path).is_absolute() || path.contains("://") || folder.as_os_str().is_empty() {
+                path.to_string()
+            } else {
+                folder.join(path).to_string_lossy().into_owned()
+            }
+        };
+        let tables = written
+            .tables
+            .into_iter()
+            .map(|(name, table)| {
+                let paths = match table.path {
+                    OneOrMany::One(path) => vec![within(&path)],
+                    OneOrMany::Many(paths) => paths.iter().map(|p| within(p)).collect(),
+                };
+                let options = table
+                    .options
+                    .try_into()
+                    .map_err(|e: toml::de::Error| wrong(e).context(format_args!("[tables.{name}]")))?;
+                Ok((name, Table { paths, options }))
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            data: written.data.iter().map(|p| within(p)).collect(),
+            tables,
+            library: written.library.iter().map(|p| folder.join(p)).collect(),
+            memory_limit: written.memory_limit.as_deref().map(parse_bytes).transpose()?,
+            threads: written.threads.map(at_least_one).transpose()?,
+            batch_size: None,
+            read_only: written.read_only,
+        })
+    }
+}
+
+/// `0` threads would never run anything.
+pub fn at_least_one(threads: usize) -> Result<usize> {
+    if threads == 0 { Err(Error::usage("`threads` is at least 1; found 0")) } else { Ok(threads) }
+}
+
+/// `500MB`, `2GB`, `1.5 GiB`, `1000000`: powers of a thousand, or of 1,024 with an `i`.
+pub fn parse_bytes(text: &str) -> Result<usize> {
+    let wrong = || Error::usage(format!("`{text}` is not a size")).hint("write something like `500MB`, `2GB` or `1.5GiB`");
+    let trimmed = text.trim();
+    let digits = trimmed.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(trimmed.len());
+    let (number, unit) = trimmed.split_at(digits);
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let unit: f64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "t" | "tb" => 1e12,
+        "kib" => 1024.0,
+        "mib" => 1024.0 * 1024.0,
+        "gib" => 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(wrong()),
+    };
+    let bytes = number * unit;
+    if bytes < 1.0 || bytes > 1e15 {
+        return Err(wrong());
+    }
+    Ok(bytes as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        for (text, bytes) in [("2GB", 2_000_000_000), ("1.5 GiB", 1_610_612_736), ("512", 512), ("64kb", 64_000)] {
+            assert_eq!(parse_bytes(text).expect(text), bytes);
+        }
+        for text in ["", "GB", "-1GB", "2 apples", "0", "1e99GB"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_and_its_paths_start_at_its_folder() {
+        let text = "memory_limit = \"1GB\"\nthreads = 2\ndata = [\"shop\"]\n[tables.sales]\npath = \"s/*.csv\"\ndelimiter = \";\"\n";
+        let config = Config::parse(text, Path::new("/etc/shop")).expect("parses");
+        assert_eq!((config.memory_limit, config.threads), (Some(1_000_000_000), Some(2)));
+        assert_eq!(config.data, ["/etc/shop/shop"]);
+        assert_eq!(config.tables["sales"].paths, ["/etc/shop/s/*.csv"]);
+        assert_eq!(config.tables["sales"].options.delimiter.as_deref(), Some(";"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let error = Config::parse("thread = 2", Path::new("")).expect_err("unknown");
+        assert!(error.message.contains("thread"), "{error}");
+        let error = Config::parse("[tables.a]\npath = \"x\"\ndelimeter = \";\"", Path::new("")).expect_err("unknown");
+        assert!(error.message.contains("delimeter") && error.message.contains("tables.a"), "{error}");
+        assert!(Config::parse("threads = 0", Path::new("")).is_err());
+    }
+}

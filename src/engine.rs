@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! [`Engine`]: everything below a door, behind one handle.
+
+use std::sync::Arc;
+
+use datafusion::common::TableReference;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement as Parsed;
+use datafusion::sql::sqlparser::ast::{ShowStatementFilter, Statement as Sql};
+
+use crate::config::Config;
+use crate::diagnostic::{nearest, or_list};
+use crate::error::{Error, Result};
+use crate::execute::Rows;
+use crate::expand::{LISTING, TableFunctions};
+use crate::library::Library;
+use crate::policy::{Gate, Rules, gates};
+use crate::statement::{Statement, parse};
+use crate::{library, session};
+
+/// A session with tables, functions, gates and outputs that appear whole.
+pub struct Engine {
+    ctx: SessionContext,
+    functions: Arc<TableFunctions>,
+    gates: Vec<Box<dyn Gate>>,
+    tables: Vec<String>,
+}
+
+/// What a statement gave.
+pub enum Outcome {
+    /// Rows to read to their end.
+    Rows(Rows),
+    /// A number of rows that is known, and a file that appears, once the rows have been read to their end.
+    Written(Rows),
+    /// Its effect, which has been had.
+    Done,
+}
+
+/// Adds every function and table function of Comptoir to somebody else's session.
+///
+/// Relation arguments that are bare names must be tables that the session's catalog gives at once, as in-memory schemas
+/// do; files in quotes are looked up by a helper thread. For the best error places switch
+/// `datafusion.sql_parser.collect_spans` on.
+pub fn register(ctx: &SessionContext) -> Result<()> {
+    session::register_library(ctx, Library::built_in()?.clone()).map(|_| ())
+}
+
+impl Engine {
+    /// Opens a session as configured, with its tables.
+    pub async fn open(config: &Config) -> Result<Self> {
+        let (ctx, functions) = session::build(config)?;
+        let tables = session::load(&ctx, config).await?;
+        Ok(Self { ctx, functions, gates: gates(Rules { read_only: config.read_only }), tables })
+    }
+
+    /// Splits and parses a text: all of it, before any of it runs.
+    pub fn parse(&self, text: &str) -> Result<Vec<Statement>> {
+        parse(text)
+    }
+
+    /// Plans a statement, without running it.
+    pub async fn plan(&self, statement: &Statement) -> Result<LogicalPlan> {
+        let mut parsed = rewritten(&statement.parsed)?;
+        self.functions.inline_scalars(&mut parsed)?;
+        let state = self.ctx.state();
+        let plan = state.statement_to_plan(parsed).await.map_err(|e| self.explain(Error::from(e)))?;
+        self.gates.iter().try_for_each(|gate| gate.check(&plan))?;
+        Ok(plan)
+    }
+
+    /// Runs a statement up to its first row.
+    pub async fn run(&self, statement: &Statement) -> Result<Outcome> {
+        if let Parsed::Statement(sql) = &statement.parsed
+            && let Sql::CreateMacro { or_replace, name, args, definition, .. } = sql.as_ref()
+        {
+            self.functions.define(name, args.clone().unwrap_or_default(), definition.clone(), *or_replace)?;
+            return Ok(Outcome::Done);
+        }
+        let plan = self.plan(statement).await?;
+        let defines = matches!(plan, LogicalPlan::Ddl(_) | LogicalPlan::Statement(_));
+        let writes = matches!(plan, LogicalPlan::Copy(_) | LogicalPlan::Dml(_));
+        let rows = Rows::start(&self.ctx, plan).await.map_err(|e| self.explain(e))?;
+        if writes {
+            return Ok(Outcome::Written(rows));
+        }
+        Ok(if defines && rows.schema().fields().is_empty() { Outcome::Done } else { Outcome::Rows(rows) })
+    }
+
+    /// Runs one statement and collects its rows: for programs and tests with small results.
+    pub async fn query(&self, sql: &str) -> Result<Vec<arrow::array::RecordBatch>> {
+        let mut last = vec![];
+        for statement in parse(sql)? {
+            last = match self.run(&statement).await? {
+                Outcome::Rows(rows) | Outcome::Written(rows) => rows.collect().await?,
+                Outcome::Done => vec![],
+            };
+        }
+        Ok(last)
+    }
+
+    /// The tables that the configuration loaded.
+    pub fn tables(&self) -> &[String] {
+        &self.tables
+    }
+
+    /// The analyses that come with Comptoir.
+    pub fn library(&self) -> Result<&'static Library> {
+        library::Library::built_in()
+    }
+
+    /// Adds what only the session knows to an error of DataFusion's: the names that exist.
+    fn explain(&self, error: Error) -> Error {
+        let quoted = |prefix: &str| {
+            let rest = error.message.strip_prefix(prefix)?;
+            rest.split('\'').next().map(str::to_string)
+        };
+        if let Some(table) = quoted("table '")
+            && error.message.ends_with("not found")
+        {
+            let reference = TableReference::parse_str(&table);
+            let reference = TableReference::bare(reference.table().to_string());
+            return self.functions.unknown_table(&reference).at(error.span);
+        }
+        let function = quoted("Invalid function '").or_else(|| quoted("There is no window function named "));
+        if let Some(name) = function.map(|n| n.trim().to_string()) {
+            let unknown = Error::query(format!("there is no function `{name}`")).at(error.span);
+            if self.functions.knows(&name) {
+                return unknown
+                    .note(format!("`{name}` is a table function"))
+                    .hint(format!("write `SELECT … FROM {name}(…)`"));
+            }
+            let mut names = self.functions.names();
+            let state = self.ctx.state();
+            names.extend(state.scalar_functions().keys().cloned());
+            names.extend(state.aggregate_functions().keys().cloned());
+            names.extend(state.window_functions().keys().cloned());
+            return match nearest(&name, names.iter().map(String::as_str)).as_slice() {
+                [] => unknown.hint(format!("`SELECT * FROM {LISTING}()` lists all of them")),
+                near => unknown.hint(format!("did you mean {}?", or_list(near))),
+            };
+        }
+        error
+    }
+}
+
+/// `SHOW FUNCTIONS` knows nothing of table functions upstream: ours reads our own listing.
+fn rewritten(parsed: &Parsed) -> Result<Parsed> {
+    let Parsed::Statement(sql) = parsed else { return Ok(parsed.clone()) };
+    let Sql::ShowFunctions { filter, .. } = sql.as_ref() else { return Ok(parsed.clone()) };
+    let condition = match filter {
+        None => String::new(),
+        Some(ShowStatementFilter::Like(pattern)) => format!(" WHERE name LIKE '{}'", pattern.replace('\'', "''")),
+        Some(ShowStatementFilter::ILike(pattern)) => format!(" WHERE name ILIKE '{}'", pattern.replace('\'', "''")),
+        Some(ShowStatementFilter::Where(condition)) => format!(" WHERE {condition}"),
+        Some(ShowStatementFilter::NoKeyword(word)) => format!(" WHERE name LIKE '{}'", word.replace('\'', "''")),
+    };
+    let statements = parse(&format!("SELECT * FROM {LISTING}(){condition} ORDER BY name, kind"))?;
+    statements.into_iter().next().map(|s| s.parsed).ok_or_else(|| Error::query("SHOW FUNCTIONS failed"))
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! One error for the whole crate: what went wrong, where in the SQL, why, and what to write instead.
+//!
+//! Everything below a door returns [`Error`]. A [`DataFusionError`] is turned into one in a single exhaustive match, so
+//! that a new kind upstream is a compile error here and not a wrong exit code.
+
+use std::fmt;
+
+use arrow::error::ArrowError;
+use datafusion::common::{DataFusionError, Diagnostic, SchemaError, Span};
+use datafusion::parquet::errors::ParquetError;
+
+/// `Result` with [`Error`] unless another error is named.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Whose fault it is, which is also what a program that called us wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The query, or the data it read, is wrong.
+    Query,
+    /// The command line, a path or the configuration is wrong.
+    Usage,
+    /// Somebody asked us to stop.
+    Interrupted,
+}
+
+impl Kind {
+    /// The exit code of a process that ends with this kind of error.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Kind::Query => 1,
+            Kind::Usage => 2,
+            Kind::Interrupted => 130,
+        }
+    }
+}
+
+/// What went wrong. `Display` gives the message alone; [`crate::diagnostic::render`] draws the place in the SQL too.
+#[derive(Clone, Debug)]
+pub struct Error {
+    /// Whose fault it is.
+    pub kind: Kind,
+    /// One sentence without a final period; never holds a value from the data unless the query wrote it.
+    pub message: String,
+    /// The place in the statement's text, where one is known.
+    pub span: Option<Span>,
+    /// What else is true and helps to understand.
+    pub notes: Vec<String>,
+    /// What to write instead.
+    pub hints: Vec<String>,
+}
+
+impl Error {
+    /// An error of the given kind, without a place.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), span: None, notes: vec![], hints: vec![] }
+    }
+
+    /// The query or its data is wrong.
+    pub fn query(message: impl Into<String>) -> Self {
+        Self::new(Kind::Query, message)
+    }
+
+    /// The command line, a path or the configuration is wrong.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    /// Stopped on request.
+    pub fn interrupted() -> Self {
+        Self::new(Kind::Interrupted, "interrupted")
+    }
+
+    /// Adds the place.
+    pub fn at(mut self, span: Option<Span>) -> Self {
+        self.span = span.or(self.span);
+        self
+    }
+
+    /// Adds a place unless a more precise one is known.
+    pub fn at_least(mut self, span: Span) -> Self {
+        self.span.get_or_insert(span);
+        self
+    }
+
+    /// Adds what to write instead.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Adds a fact that explains.
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// Puts words in front of the message: `while doing x: message`.
+    pub fn context(mut self, words: impl fmt::Display) -> Self {
+        self.message = format!("{words}: {}", self.message);
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<DataFusionError> for Error {
+    fn from(error: DataFusionError) -> Self {
+        convert(&error)
+    }
+}
+
+impl From<Error> for DataFusionError {
+    fn from(error: Error) -> Self {
+        DataFusionError::External(Box::new(error))
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Error::usage(error.to_string())
+    }
+}
+
+impl From<ArrowError> for Error {
+    fn from(error: ArrowError) -> Self {
+        convert(&DataFusionError::ArrowError(Box::new(error), None))
+    }
+}
+
+impl From<ParquetError> for Error {
+    fn from(error: ParquetError) -> Self {
+        convert(&DataFusionError::ParquetError(Box::new(error)))
+    }
+}
+
+fn convert(error: &DataFusionError) -> Error {
+    match error {
+        DataFusionError::Diagnostic(diagnostic, inner) => from_diagnostic(diagnostic, convert(inner)),
+        DataFusionError::Context(_, inner) => convert(inner),
+        DataFusionError::Shared(inner) => convert(inner),
+        // Several errors of one statement: the first is shown whole, the others as notes.
+        DataFusionError::Collection(errors) => {
+            let mut all = errors.iter().map(convert);
+            let first = all.next().unwrap_or_else(|| Error::query("the statement failed"));
+            all.fold(first, |first, next| first.note(next.message))
+        }
+        DataFusionError::External(source) => from_external(source.as_ref()),
+        DataFusionError::ArrowError(source, _) => match source.as_ref() {
+            ArrowError::ExternalError(source) => from_external(source.as_ref()),
+            other => Error::query(plain(&other.to_string())),
+        },
+        DataFusionError::ParquetError(source) => match source.as_ref() {
+            ParquetError::External(source) => from_external(source.as_ref()),
+            other => Error::query(plain(&other.to_string())),
+        },
+        DataFusionError::SchemaError(source, _) => match source.as_ref() {
+            SchemaError::FieldNotFound { field, valid_fields } => {
+                let names: Vec<&str> = valid_fields.iter().map(|f| f.name.as_str()).collect();
+                let error = Error::query(format!("column `{}` not found", field.name));
+                match crate::diagnostic::nearest(&field.name, names.iter().copied()).as_slice() {
+                    [] => error.note(format!("columns here: {}", names.join(", "))),
+                    near => error.hint(format!("did you mean {}?", crate::diagnostic::or_list(near))),
+                }
+            }
+            other => Error::query(other.to_string()),
+        },
+        DataFusionError::SQL(source, _) => {
+            let (message, span) = crate::diagnostic::parser_place(&source.to_string());
+            Error::query(message).at(span)
+        }
+        DataFusionError::Configuration(message) => Error::usage(plain(message)),
+        DataFusionError::ResourcesExhausted(message) => Error::query(plain(message))
+            .hint("raise `--memory-limit`, or leave more room for spilling in the temporary folder"),
+        DataFusionError::Internal(message) => {
+            Error::query(format!("Comptoir met a case it was not built for: {}", plain(message)))
+                .hint("this is our bug: please report the statement")
+        }
+        DataFusionError::ObjectStore(source) => Error::query(source.to_string()),
+        DataFusionError::IoError(source) => Error::query(source.to_string()),
+        DataFusionError::ExecutionJoin(source) => Error::query(format!("a worker stopped: {source}")),
+        DataFusionError::NotImplemented(message)
+        | DataFusionError::Plan(message)
+        | DataFusionError::Execution(message)
+        | DataFusionError::Substrait(message)
+        | DataFusionError::Ffi(message) => Error::query(plain(message)),
+    }
+}
+
+fn from_diagnostic(diagnostic: &Diagnostic, inner: Error) -> Error {
+    // An inner error that already knows its place is the more precise of the two.
+    if inner.span.is_some() {
+        return inner;
+    }
+    let mut error = Error { message: diagnostic.message.clone(), span: diagnostic.span, ..inner };
+    error.notes.extend(diagnostic.notes.iter().map(|n| n.message.clone()));
+    error.hints.extend(diagnostic.helps.iter().map(|h| h.message.clone()));
+    error
+}
+
+fn from_external(source: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
+    if let Some(ours) = source.downcast_ref::<Error>() {
+        ours.clone()
+    } else if let Some(theirs) = source.downcast_ref::<DataFusionError>() {
+        convert(theirs)
+    } else {
+        Error::query(plain(&source.to_string()))
+    }
+}
+
+/// Removes DataFusion's back trace and the final period of its sentences.
+fn plain(message: &str) -> String {
+    let message = message.split(DataFusionError::BACK_TRACE_SEP).next().unwrap_or(message).trim();
+    message.strip_suffix('.').unwrap_or(message).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_error_survives_a_round_trip_through_datafusion() {
+        let error = Error::usage("no").hint("yes");
+        let back = Error::from(DataFusionError::Context("x".into(), Box::new(DataFusionError::from(error))));
+        assert_eq!((back.kind, back.message.as_str(), back.hints.len()), (Kind::Usage, "no", 1));
+    }
+
+    #[test]
+    fn a_diagnostic_gives_the_place_and_the_words() {
+        let inner = DataFusionError::Plan("raw".into());
+        let error = Error::from(inner.with_diagnostic(Diagnostic::new_error("nice", None)));
+        assert_eq!(error.message, "nice");
+    }
+}

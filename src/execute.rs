@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! A plan → rows, one batch at a time. What the statement writes appears when the last row has been read, and not before.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::dml::CopyTo;
+use datafusion::prelude::SessionContext;
+use futures::StreamExt;
+use url::Url;
+
+use crate::catalog;
+use crate::error::{Error, Result};
+use crate::sink::StagingStore;
+
+/// The rows of a statement.
+pub struct Rows {
+    schema: SchemaRef,
+    stream: SendableRecordBatchStream,
+    ctx: SessionContext,
+    /// What is run, to find the file at fault when reading fails.
+    plan: LogicalPlan,
+    staging: Option<Staging>,
+}
+
+impl Rows {
+    /// Starts a plan. Statements that define something have their effect here and give no rows.
+    pub(crate) async fn start(ctx: &SessionContext, plan: LogicalPlan) -> Result<Self> {
+        let (staged, staging) = stage(ctx, plan.clone())?;
+        let started = async {
+            let frame = ctx.execute_logical_plan(staged).await?;
+            let schema = Arc::new(frame.schema().as_arrow().clone());
+            Ok((schema, frame.execute_stream().await?))
+        };
+        match started.await {
+            Ok((schema, stream)) => Ok(Self { schema, stream, ctx: ctx.clone(), plan, staging }),
+            Err(error) => Err(catalog::explain_failure(ctx, &plan, error).await),
+        }
+    }
+
+    /// The columns.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The next batch, or `None` at the end. Dropping the rows before the end cancels the query.
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        match self.stream.next().await {
+            Some(Ok(batch)) => Ok(Some(batch)),
+            Some(Err(error)) => {
+                if let Some(staging) = self.staging.take() {
+                    staging.store.discard();
+                }
+                Err(catalog::explain_failure(&self.ctx, &self.plan, error).await)
+            }
+            None => {
+                if let Some(staging) = self.staging.take() {
+                    staging.store.publish()?;
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// All batches, for results known to be small.
+    pub async fn collect(mut self) -> Result<Vec<RecordBatch>> {
+        let mut batches = vec![];
+        while let Some(batch) = self.next().await? {
+            batches.push(batch);
+        }
+        Ok(batches)
+    }
+}
+
+/// One statement's staging store, under a URL scheme of its own for as long as the statement runs.
+struct Staging {
+    store: Arc<StagingStore>,
+    url: Url,
+    ctx: SessionContext,
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        let _ = self.ctx.deregister_object_store(&self.url);
+    }
+}
+
+static STATEMENTS: AtomicU64 = AtomicU64::new(0);
+
+/// Sends every local `COPY … TO` of a plan to a staging store.
+fn stage(ctx: &SessionContext, plan: LogicalPlan) -> Result<(LogicalPlan, Option<Staging>)> {
+    let scheme = format!("comptoir-stage-{}", STATEMENTS.fetch_add(1, Ordering::Relaxed));
+    let mut staged = false;
+    let plan = plan
+        .transform_down(|node| match node {
+            LogicalPlan::Copy(copy) => match staged_url(&copy.output_url, &scheme) {
+                Some(output_url) => {
+                    staged = true;
+                    Ok(Transformed::yes(LogicalPlan::Copy(CopyTo { output_url, ..copy })))
+                }
+                None => Ok(Transformed::no(LogicalPlan::Copy(copy))),
+            },
+            other => Ok(Transformed::no(other)),
+        })?
+        .data;
+    if !staged {
+        return Ok((plan, None));
+    }
+    let url = Url::parse(&format!("{scheme}:///")).map_err(|e| Error::query(e.to_string()))?;
+    let store = Arc::new(StagingStore::default());
+    ctx.register_object_store(&url, Arc::clone(&store) as _);
+    Ok((plan, Some(Staging { store, url, ctx: ctx.clone() })))
+}
+
+/// The target as a URL of the staging store, or `None` for a target that is not on this machine.
+fn staged_url(target: &str, scheme: &str) -> Option<String> {
+    let path = match Url::parse(target) {
+        Ok(url) if url.scheme() == "file" => url.to_file_path().ok()?,
+        Ok(_) => return None,
+        Err(_) => std::path::absolute(target).ok()?,
+    };
+    let is_folder = target.ends_with('/') || path.is_dir();
+    let url = if is_folder { Url::from_directory_path(&path) } else { Url::from_file_path(&path) }.ok()?;
+    Some(format!("{scheme}://{}", url.path()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_targets_are_staged_and_others_are_not() {
+        assert_eq!(staged_url("/tmp/a b.csv", "s").as_deref(), Some("s:///tmp/a%20b.csv"));
+        assert_eq!(staged_url("/tmp/none/", "s").as_deref(), Some("s:///tmp/none/"));
+        assert_eq!(staged_url("file:///tmp/x.parquet", "s").as_deref(), Some("s:///tmp/x.parquet"));
+        assert_eq!(staged_url("s3://bucket/x.parquet", "s"), None);
+    }
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! Arguments → a door → the error → the exit code.
+
+use std::io::{BufWriter, IsTerminal, Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use comptoir::config::{self, Config};
+use comptoir::script::{self, Failure, Output};
+use comptoir::sink::{Format, Out};
+use comptoir::{Engine, Error, demo};
+
+/// E-commerce analytics in SQL, over Parquet and CSV files.
+///
+/// Without a command or `-c`, statements are read from the standard input.
+#[derive(Debug, Parser)]
+#[command(name = "comptoir", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const EXIT_CODES: &str = "Results go to the standard output, everything else to the standard error.\n\
+    Exit codes: 0 ok, 1 a query failed, 2 usage or configuration, 130 interrupted.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run SQL files, each parsed whole before its first statement runs
+    Run {
+        /// The files, `-` for the standard input
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Write a believable shop with known truths, and show its customer segments; `--format csv` writes CSV files
+    Demo {
+        /// The folder to write, created if it is not there
+        #[arg(long, default_value = "demo")]
+        dir: PathBuf,
+        /// How many orders the shop has
+        #[arg(long, default_value_t = 100_000)]
+        orders: u64,
+        /// The same seed gives the same bytes
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+}
+
+#[derive(Args, Debug)]
+struct Options {
+    /// Run this SQL and leave
+    #[arg(short = 'c', long = "command", value_name = "SQL")]
+    sql: Option<String>,
+    /// Load a file, or a folder of tables; may be repeated
+    #[arg(long, value_name = "PATH", global = true)]
+    data: Vec<String>,
+    /// Read this configuration instead of ./comptoir.toml
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// How results are written: table, csv, json, jsonl, markdown, parquet or arrow
+    #[arg(long, value_name = "FORMAT", global = true)]
+    format: Option<String>,
+    /// Write the result to this file, which appears whole or not at all
+    #[arg(long, value_name = "FILE", global = true)]
+    output: Option<PathBuf>,
+    /// Memory that queries may hold before they spill to disk, as in 500MB or 2GB
+    #[arg(long, value_name = "SIZE", global = true)]
+    memory_limit: Option<String>,
+    /// How many threads work on a query
+    #[arg(long, value_name = "N", global = true)]
+    threads: Option<usize>,
+    /// Refuse every statement that changes a table, a file or the session
+    #[arg(long, global = true)]
+    read_only: bool,
+    /// No remarks on the standard error, only errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // `--help` and `--version` come this way too, and are no errors.
+        Err(told) => {
+            let _ = told.print();
+            return ExitCode::from(if told.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match start(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(End::Plain(error)) => {
+            eprintln!("{}", comptoir::diagnostic::render(&error, "", ""));
+            ExitCode::from(error.kind.exit_code())
+        }
+        Err(End::Drawn(failure)) => {
+            eprintln!("{}", failure.render());
+            ExitCode::from(failure.error.kind.exit_code())
+        }
+    }
+}
+
+/// How a run ends that does not end well.
+enum End {
+    Plain(Error),
+    Drawn(Box<Failure>),
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> Self {
+        End::Plain(error)
+    }
+}
+
+impl From<Failure> for End {
+    fn from(failure: Failure) -> Self {
+        End::Drawn(Box::new(failure))
+    }
+}
+
+fn start(cli: Cli) -> Result<(), End> {
+    let config = configure(&cli.options)?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = config.threads {
+        runtime.worker_threads(threads);
+    }
+    let runtime = runtime.enable_all().build().map_err(Error::from)?;
+    let interactive = cli.command.is_none() && cli.options.sql.is_none();
+    let ended = runtime.block_on(async {
+        // The prompt has its own answer to Ctrl-C: it keeps the session.
+        if interactive {
+            return go(cli, config).await;
+        }
+        tokio::select! {
+            ended = go(cli, config) => ended,
+            _ = tokio::signal::ctrl_c() => Err(Error::interrupted().into()),
+        }
+    });
+    // A query that is still at work on another thread is left behind, not waited for.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn go(cli: Cli, mut config: Config) -> Result<(), End> {
+    if let Some(Command::Demo { dir, orders, seed }) = cli.command {
+        let format = match cli.options.format.as_deref() {
+            None | Some("parquet") => demo::Format::Parquet,
+            Some("csv") => demo::Format::Csv,
+            Some(other) => {
+                return Err(Error::usage(format!("the demo shop is written as parquet or csv; found `{other}`")).into());
+            }
+        };
+        let output = output(&Options { format: None, ..cli.options })?;
+        let options = demo::Options { dir: dir.clone(), orders, seed, format };
+        let tables = tokio::task::spawn_blocking(move || demo::generate(&options))
+            .await
+            .map_err(|e| Error::query(e.to_string()))??;
+        (output.remark)(&format!(
+            "{} rows in {} tables under `{}`",
+            tables.iter().map(|t| t.rows).sum::<u64>(),
+            tables.len(),
+            dir.display()
+        ));
+        config.data = vec![dir.to_string_lossy().into_owned()];
+        let engine = Engine::open(&config).await?;
+        return Ok(script::run(&engine, demo::SHOWCASE, "demo", &output).await?);
+    }
+    let output = output(&cli.options)?;
+    let engine = Engine::open(&config).await?;
+    match (cli.command, cli.options.sql) {
+        (Some(Command::Run { .. }), Some(_)) => Err(Error::usage("`run` and `-c` cannot go together").into()),
+        (Some(Command::Run { files }), None) => {
+            for file in files {
+                let name = file.to_string_lossy();
+                let text = if name == "-" { typed_in() } else { std::fs::read_to_string(&file) };
+                let text = text.map_err(|e| Error::usage(format!("cannot read `{name}`: {e}")))?;
+                script::run(&engine, &text, &name, &output).await?;
+            }
+            Ok(())
+        }
+        (None, Some(sql)) => Ok(script::run(&engine, &sql, "sql", &output).await?),
+        (None, None) => prompt(&engine, &output).await,
+        (Some(Command::Demo { .. }), _) => Ok(()),
+    }
+}
+
+/// A terminal gets a prompt; anything else is a script.
+async fn prompt(engine: &Engine, output: &Output) -> Result<(), End> {
+    #[cfg(feature = "repl")]
+    if std::io::stdin().is_terminal() {
+        return Ok(comptoir::repl::run(engine, output).await?);
+    }
+    let text = typed_in().map_err(Error::from)?;
+    Ok(script::run(engine, &text, "standard input", output).await?)
+}
+
+fn typed_in() -> std::io::Result<String> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// What was typed, over what the file says.
+fn configure(options: &Options) -> Result<Config, Error> {
+    let mut config = Config::load(options.config.as_deref())?;
+    config.data.extend(options.data.iter().cloned());
+    if let Some(size) = &options.memory_limit {
+        config.memory_limit = Some(config::parse_bytes(size)?);
+    }
+    if let Some(threads) = options.threads {
+        config.threads = Some(config::at_least_one(threads)?);
+    }
+    config.read_only |= options.read_only;
+    Ok(config)
+}
+
+fn output(options: &Options) -> Result<Output, Error> {
+    let named = options.format.as_deref().map(Format::named).transpose()?;
+    let by_file = options.output.as_deref().and_then(Format::of_file);
+    let format = match named.or(by_file) {
+        Some(format) => format,
+        None if options.output.is_some() => {
+            return Err(Error::usage("the format of `--output` does not show in its name").hint("add `--format`"));
+        }
+        None => Format::named("table")?,
+    };
+    if format.binary && options.output.is_none() && std::io::stdout().is_terminal() {
+        return Err(Error::usage(format!("{} is not for a terminal", format.name)).hint("add `--output FILE`"));
+    }
+    let remark: fn(&str) = if options.quiet { |_| {} } else { |text| eprintln!("{text}") };
+    Ok(Output { format, file: options.output.clone(), stdout, remark })
+}
+
+fn stdout() -> Out {
+    Box::new(BufWriter::new(UntilClosed(std::io::stdout())))
+}
+
+/// The standard output of a pipe whose reader may leave early, as `head` does: that is the end, and no failure.
+struct UntilClosed(std::io::Stdout);
+
+impl Write for UntilClosed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        leave_if_closed(self.0.write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        leave_if_closed(self.0.flush())
+    }
+}
+
+fn leave_if_closed<T>(result: std::io::Result<T>) -> std::io::Result<T> {
+    if result.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
+        std::process::exit(0);
+    }
+    result
+}

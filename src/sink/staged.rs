@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! Files that appear whole or not at all.
+//!
+//! A staged file has no name while it is written (Linux's `O_TMPFILE`): a failure, a crash or `kill -9` leaves nothing
+//! behind, because the kernel forgets a file that nobody holds. Publishing writes it to the disk, links it beside its
+//! target and renames it over the target. Where a file system cannot do that, the file has a hidden name beside its
+//! target instead, and is removed on failure.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::{Error, Result};
+
+/// A file on its way to `target`.
+#[derive(Debug)]
+pub struct StagedFile {
+    file: File,
+    target: PathBuf,
+    /// The hidden name, where the file needs one.
+    hidden: Option<PathBuf>,
+}
+
+static COUNTER: AtomicU64 = AtomicU64::new(0);
+
+impl StagedFile {
+    /// Opens a file that will become `target`. The folder must exist.
+    pub fn create(target: &Path) -> Result<Self> {
+        let folder = folder_of(target);
+        if target.is_dir() {
+            return Err(Error::usage(format!("`{}` is a folder, not a file", target.display())));
+        }
+        if let Some(file) = nameless(folder) {
+            return Ok(Self { file, target: target.to_path_buf(), hidden: None });
+        }
+        let hidden = hidden_name(target);
+        let file = File::options().read(true).write(true).create_new(true).open(&hidden).map_err(|e| cannot(target, &e))?;
+        Ok(Self { file, target: target.to_path_buf(), hidden: Some(hidden) })
+    }
+
+    /// The file, for writers that want to write at an offset.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Makes the file appear under its name, whole, in place of what was there.
+    pub fn publish(mut self) -> Result<()> {
+        let target = self.target.clone();
+        self.publish_file().map_err(|e| cannot(&target, &e))
+    }
+
+    fn publish_file(&mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        let hidden = match self.hidden.take() {
+            Some(hidden) => hidden,
+            None => {
+                let hidden = hidden_name(&self.target);
+                link(&self.file, &hidden)?;
+                hidden
+            }
+        };
+        if let Err(error) = std::fs::rename(&hidden, &self.target) {
+            let _ = std::fs::remove_file(&hidden);
+            return Err(error);
+        }
+        File::open(folder_of(&self.target))?.sync_all()
+    }
+}
+
+impl Write for StagedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for StagedFile {
+    fn drop(&mut self) {
+        if let Some(hidden) = self.hidden.take() {
+            let _ = std::fs::remove_file(hidden);
+        }
+    }
+}
+
+fn folder_of(target: &Path) -> &Path {
+    match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn hidden_name(target: &Path) -> PathBuf {
+    let name = target.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    folder_of(target).join(format!(".{name}.{}-{number}.partial", std::process::id()))
+}
+
+fn cannot(target: &Path, error: &io::Error) -> Error {
+    let error = Error::usage(format!("cannot write `{}`: {error}", target.display()));
+    if folder_of(target).is_dir() { error } else { error.hint("the folder must exist") }
+}
+
+#[cfg(target_os = "linux")]
+fn nameless(folder: &Path) -> Option<File> {
+    use rustix::fs::{Mode, OFlags, open};
+    let mode = Mode::from_raw_mode(0o644);
+    open(folder, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, mode).ok().map(File::from)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn nameless(_folder: &Path) -> Option<File> {
+    None
+}
+
+#[cfg(target_os = "linux")]
+fn link(file: &File, name: &Path) -> io::Result<()> {
+    use rustix::fs::{AtFlags, CWD, linkat};
+    use std::os::fd::AsRawFd;
+    let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
+    linkat(CWD, nameless, CWD, name, AtFlags::SYMLINK_FOLLOW)?;
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn link(_file: &File, _name: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(folder)
+            .expect("lists")
+            .map(|e| e.expect("entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_dropped_file_leaves_nothing_and_a_published_one_replaces() {
+        let folder = tempfile::tempdir().expect("folder");
+        let target = folder.path().join("out.csv");
+        std::fs::write(&target, "old").expect("writes");
+        let mut staged = StagedFile::create(&target).expect("opens");
+        staged.write_all(b"half").expect("writes");
+        assert_eq!(names(folder.path()), ["out.csv"]);
+        drop(staged);
+        assert_eq!(std::fs::read_to_string(&target).expect("reads"), "old");
+        let mut staged = StagedFile::create(&target).expect("opens");
+        staged.write_all(b"new").expect("writes");
+        staged.publish().expect("publishes");
+        assert_eq!(std::fs::read_to_string(&target).expect("reads"), "new");
+        assert_eq!(names(folder.path()), ["out.csv"]);
+    }
+
+    #[test]
+    fn a_missing_folder_and_a_folder_as_target_are_said() {
+        let folder = tempfile::tempdir().expect("folder");
+        let error = StagedFile::create(&folder.path().join("no/out.csv")).expect_err("no folder");
+        assert!(error.message.contains("out.csv") && !error.hints.is_empty());
+        assert!(StagedFile::create(folder.path()).is_err());
+    }
+}

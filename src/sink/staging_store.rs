@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! `COPY … TO` and nothing half-written.
+//!
+//! DataFusion's writers finish their files even when the query has failed, which leaves a readable, truncated file at
+//! the target. Here they write into an object store that only keeps [`StagedFile`]s: the statement publishes all of them
+//! when it has succeeded, and drops them when it has not. Every option and the parallel writing of DataFusion's `COPY`
+//! stay as they are.
+
+use std::fmt;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions,
+    PutPayload, PutResult, Result as StoreResult, UploadPart,
+};
+
+use super::staged::StagedFile;
+use crate::error::{Error, Result};
+
+/// The files that one statement has written so far.
+#[derive(Debug, Default)]
+pub struct StagingStore {
+    finished: Arc<Mutex<Vec<StagedFile>>>,
+}
+
+impl StagingStore {
+    /// Makes every file of the statement appear.
+    pub fn publish(&self) -> Result<()> {
+        let files = std::mem::take(&mut *self.finished.lock().unwrap_or_else(PoisonError::into_inner));
+        files.into_iter().try_for_each(StagedFile::publish)
+    }
+
+    /// Forgets every file of the statement.
+    pub fn discard(&self) {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn open(location: &Path) -> StoreResult<StagedFile> {
+        let target = PathBuf::from(format!("/{}", decoded(location)));
+        if let Some(folder) = target.parent() {
+            std::fs::create_dir_all(folder).map_err(|e| failed(Error::from(e)))?;
+        }
+        StagedFile::create(&target).map_err(failed)
+    }
+}
+
+/// Object stores keep paths percent-encoded; the disk does not.
+fn decoded(location: &Path) -> String {
+    percent_encoding::percent_decode_str(location.as_ref()).decode_utf8_lossy().into_owned()
+}
+
+fn failed(error: Error) -> object_store::Error {
+    object_store::Error::Generic { store: "staging", source: Box::new(error) }
+}
+
+fn unsupported(operation: &str) -> object_store::Error {
+    failed(Error::query(format!("a staged output cannot {operation}")))
+}
+
+impl fmt::Display for StagingStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("staging")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for StagingStore {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, _options: PutOptions) -> StoreResult<PutResult> {
+        let mut upload = Upload::new(Self::open(location)?, &self.finished);
+        upload.put_part(payload).await?;
+        upload.complete().await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        _options: PutMultipartOptions,
+    ) -> StoreResult<Box<dyn MultipartUpload>> {
+        Ok(Box::new(Upload::new(Self::open(location)?, &self.finished)))
+    }
+
+    async fn get_opts(&self, _location: &Path, _options: GetOptions) -> StoreResult<GetResult> {
+        Err(unsupported("be read"))
+    }
+
+    async fn get_ranges(&self, _location: &Path, _ranges: &[Range<u64>]) -> StoreResult<Vec<bytes::Bytes>> {
+        Err(unsupported("be read"))
+    }
+
+    fn delete_stream(
+        &self,
+        _locations: BoxStream<'static, StoreResult<Path>>,
+    ) -> BoxStream<'static, StoreResult<Path>> {
+        futures::stream::once(async { Err(unsupported("be deleted")) }).boxed()
+    }
+
+    fn list(&self, _prefix: Option<&Path>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
+        futures::stream::empty().boxed()
+    }
+
+    async fn list_with_delimiter(&self, _prefix: Option<&Path>) -> StoreResult<ListResult> {
+        Ok(ListResult { common_prefixes: vec![], objects: vec![] })
+    }
+
+    async fn copy_opts(&self, _from: &Path, _to: &Path, _options: CopyOptions) -> StoreResult<()> {
+        Err(unsupported("be copied"))
+    }
+}
+
+/// One file being written, in parts that may arrive in any order.
+#[derive(Debug)]
+struct Upload {
+    /// `None` once the file is finished.
+    file: Option<Arc<StagedFile>>,
+    next: u64,
+    finished: Arc<Mutex<Vec<StagedFile>>>,
+}
+
+impl Upload {
+    fn new(file: StagedFile, finished: &Arc<Mutex<Vec<StagedFile>>>) -> Self {
+        Self { file: Some(Arc::new(file)), next: 0, finished: Arc::clone(finished) }
+    }
+}
+
+#[async_trait]
+impl MultipartUpload for Upload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        let mut offset = self.next;
+        self.next += data.content_length() as u64;
+        let file = self.file.clone();
+        let write = tokio::task::spawn_blocking(move || {
+            let file = file.ok_or(std::io::ErrorKind::BrokenPipe)?;
+            for chunk in data {
+                file.file().write_all_at(&chunk, offset)?;
+                offset += chunk.len() as u64;
+            }
+            Ok::<_, std::io::Error>(())
+        });
+        async move {
+            match write.await {
+                Ok(written) => written.map_err(|e| failed(Error::query(format!("cannot write: {e}")))),
+                Err(stopped) => Err(failed(Error::query(stopped.to_string()))),
+            }
+        }
+        .boxed()
+    }
+
+    async fn complete(&mut self) -> StoreResult<PutResult> {
+        // Every part has been awaited, so this is the only owner left.
+        let file = self
+            .file
+            .take()
+            .and_then(Arc::into_inner)
+            .ok_or_else(|| failed(Error::query("an output was finished while it was being written")))?;
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner).push(file);
+        Ok(PutResult { e_tag: None, version: None })
+    }
+
+    async fn abort(&mut self) -> StoreResult<()> {
+        Ok(())
+    }
+}

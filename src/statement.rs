@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! Text → statements. The whole text is parsed once, before anything runs, so that every place counts from the start of
+//! the text and a mistake at the end stops a script before its first statement has had an effect.
+
+use std::ops::ControlFlow;
+
+use datafusion::common::{DataFusionError, Span};
+use datafusion::sql::parser::{DFParserBuilder, Statement as Parsed};
+use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::{Location, Token};
+
+use crate::error::{Error, Result};
+
+/// One statement of a text.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// What the parser understood.
+    pub parsed: Parsed,
+    /// Where it stands in the text.
+    pub span: Span,
+    /// Its own text, without the semicolon.
+    pub text: String,
+}
+
+/// How deep expressions and queries may nest before the text is refused.
+const MAX_DEPTH: usize = 128;
+
+/// Splits and parses a text. Nothing is returned unless all of it parses.
+pub fn parse(text: &str) -> Result<Vec<Statement>> {
+    let failed = |error: DataFusionError| Error::from(error);
+    let mut parser = DFParserBuilder::new(text)
+        .with_dialect(&GenericDialect {})
+        .with_recursion_limit(MAX_DEPTH)
+        .build()
+        .map_err(failed)?;
+    let mut statements = vec![];
+    loop {
+        while parser.parser.consume_token(&Token::SemiColon) {}
+        let first = parser.parser.peek_token();
+        if first.token == Token::EOF {
+            return Ok(statements);
+        }
+        let parsed = parser.parse_statement().map_err(failed)?;
+        let after = parser.parser.peek_token();
+        if !matches!(after.token, Token::SemiColon | Token::EOF) {
+            return Err(Error::query(format!("expected `;` or the end of the text, found `{}`", after.token))
+                .at(Span::try_from_sqlparser_span(after.span)));
+        }
+        let end = match after.token {
+            Token::EOF => end_of(text),
+            _ => after.span.start,
+        };
+        let span = Span { start: place(first.span.start), end: place(end) };
+        let text = crate::diagnostic::cut(text, span).trim_end().to_string();
+        statements.push(Statement { parsed, span, text });
+    }
+}
+
+/// True when more lines are needed before the text can be a statement: the prompt's question.
+pub fn is_complete(text: &str) -> bool {
+    let tokens = datafusion::sql::sqlparser::tokenizer::Tokenizer::new(&GenericDialect {}, text).tokenize();
+    match tokens {
+        // An open quote or comment: the tokenizer cannot finish.
+        Err(_) => false,
+        Ok(tokens) => {
+            let last = tokens.iter().rev().find(|t| !matches!(t, Token::Whitespace(_)));
+            matches!(last, None | Some(Token::SemiColon))
+        }
+    }
+}
+
+fn place(at: Location) -> datafusion::common::Location {
+    datafusion::common::Location { line: at.line, column: at.column }
+}
+
+fn end_of(text: &str) -> Location {
+    let line = text.split('\n').count();
+    let column = text.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
+    Location { line: line as u64, column: column as u64 }
+}
+
+/// Visits every statement inside DataFusion's own statement kinds (`COPY`, `EXPLAIN`), which sqlparser's visitor does
+/// not know.
+pub fn visit_mut<V: VisitorMut>(statement: &mut Parsed, visitor: &mut V) -> ControlFlow<V::Break> {
+    use datafusion::sql::parser::CopyToSource;
+    match statement {
+        Parsed::Statement(inner) => inner.visit(visitor),
+        Parsed::Explain(inner) => visit_mut(&mut inner.statement, visitor),
+        Parsed::CopyTo(inner) => match &mut inner.source {
+            CopyToSource::Query(query) => query.visit(visitor),
+            CopyToSource::Relation(_) => ControlFlow::Continue(()),
+        },
+        Parsed::CreateExternalTable(_) | Parsed::Reset(_) => ControlFlow::Continue(()),
+    }
+}
+
+/// The arguments of a function call that are plain values, by position, or `None` when one is named or a wildcard.
+pub fn positional(arguments: &[FunctionArg]) -> Option<Vec<&Expr>> {
+    use datafusion::sql::sqlparser::ast::FunctionArgExpr;
+    arguments
+        .iter()
+        .map(|argument| match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+            _ => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_split_by_the_parser_not_by_line() {
+        let text = "select ';' -- a; comment\n;\n/* ; */ select 2;;";
+        let all = parse(text).expect("parses");
+        let texts: Vec<&str> = all.iter().map(|s| s.text.as_str()).collect();
+        assert_eq!(texts, ["select ';' -- a; comment", "select 2"]);
+        assert_eq!(all[1].span.start.line, 3);
+    }
+
+    #[test]
+    fn a_mistake_at_the_end_stops_the_whole_text_and_has_a_place() {
+        let error = parse("select 1;\nselect (2;").expect_err("does not parse");
+        assert_eq!(error.span.map(|s| s.start.line), Some(2));
+    }
+
+    #[test]
+    fn two_statements_without_a_semicolon_are_refused() {
+        let error = parse("create view a as select 1 create view b as select 2").expect_err("no semicolon");
+        assert!(error.span.is_some(), "{error:?}");
+    }
+
+    #[test]
+    fn the_prompt_waits_for_the_semicolon_outside_quotes() {
+        assert!(!is_complete("select ';"));
+        assert!(!is_complete("select 1"));
+        assert!(is_complete("select 1; -- done"));
+    }
+}

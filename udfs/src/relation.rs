@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! [`RelationFunction`]: a table function that expands to an ordinary plan.
+//!
+//! An analysis whose columns are known is written in SQL. This trait is for the others: the columns
+//! of the result depend on the arguments or on the columns of the input, or SQL cannot say it.
+//! `plan` runs when the query is planned and returns DataFusion's own operators, so that filters
+//! and projections push through the call, policies see the tables underneath, and a distributed
+//! engine needs to know nothing about it.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use arrow::datatypes::DataType;
+use datafusion_common::{Result, ScalarValue, plan_datafusion_err, plan_err};
+use datafusion_doc::Documentation;
+use datafusion_expr::{Expr, LogicalPlan};
+
+/// A function that is called as `FROM name(relation, parameter => value, …)`.
+pub trait RelationFunction: Debug + Send + Sync {
+    /// The name, in snake case.
+    fn name(&self) -> &str;
+
+    /// The documentation: description, syntax, an example that runs, the arguments.
+    fn documentation(&self) -> &Documentation;
+
+    /// The parameters in the order in which positional arguments fill them. The first relation
+    /// among them is the input, over which column arguments are resolved.
+    fn parameters(&self) -> &[Parameter];
+
+    /// The plan of a call. The caller has checked the arguments against [`Self::parameters`],
+    /// resolved them, and filled in the defaults.
+    fn plan(&self, arguments: Arguments) -> Result<LogicalPlan>;
+}
+
+/// One parameter of a [`RelationFunction`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// The name, in snake case.
+    pub name: &'static str,
+    /// What an argument may be.
+    pub kind: ParameterKind,
+    /// What it means, with its unit and what NULL does.
+    pub description: &'static str,
+}
+
+impl Parameter {
+    /// Whether a call may leave the parameter out.
+    pub fn is_optional(&self) -> bool {
+        match &self.kind {
+            ParameterKind::Relation => false,
+            ParameterKind::Column { optional } => *optional,
+            ParameterKind::Scalar { default, .. } => default.is_some(),
+        }
+    }
+}
+
+/// What the argument of a [`Parameter`] may be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ParameterKind {
+    /// A table, a view, a CTE, a subquery or another call.
+    Relation,
+    /// A column of the input, or an expression over its columns.
+    Column {
+        /// Whether a call may leave it out.
+        optional: bool,
+    },
+    /// An expression without columns, cast to a type.
+    Scalar {
+        /// The type that the function receives.
+        data_type: DataType,
+        /// What the function receives when a call leaves it out; `None` when it may not.
+        default: Option<ScalarValue>,
+    },
+}
+
+/// The arguments of one call by the name of their parameter.
+///
+/// The accessors return a plan error when an argument is absent or of another kind, so that a
+/// function needs no check of its own.
+#[derive(Clone, Debug)]
+pub struct Arguments {
+    function: String,
+    arguments: BTreeMap<String, Argument>,
+}
+
+#[derive(Clone, Debug)]
+enum Argument {
+    Relation(LogicalPlan),
+    Column(Expr),
+    Scalar(Expr),
+}
+
+impl Argument {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Relation(_) => "a relation",
+            Self::Column(_) => "a column",
+            Self::Scalar(_) => "a scalar",
+        }
+    }
+}
+
+impl Arguments {
+    /// No arguments yet, for a call of the named function.
+    pub fn new(function: impl Into<String>) -> Self {
+        Self { function: function.into(), arguments: BTreeMap::new() }
+    }
+
+    /// Adds a relation.
+    pub fn with_relation(self, name: impl Into<String>, plan: LogicalPlan) -> Self {
+        self.with(name, Argument::Relation(plan))
+    }
+
+    /// Adds an expression over the columns of the input.
+    pub fn with_column(self, name: impl Into<String>, expr: Expr) -> Self {
+        self.with(name, Argument::Column(expr))
+    }
+
+    /// Adds an expression without columns: a literal, or a placeholder of a prepared statement.
+    pub fn with_scalar(self, name: impl Into<String>, expr: Expr) -> Self {
+        self.with(name, Argument::Scalar(expr))
+    }
+
+    fn with(mut self, name: impl Into<String>, argument: Argument) -> Self {
+        self.arguments.insert(name.into(), argument);
+        self
+    }
+
+    /// The name of the function that is called, for messages.
+    pub fn function(&self) -> &str {
+        &self.function
+    }
+
+    /// The relation `name`.
+    pub fn relation(&self, name: &str) -> Result<&LogicalPlan> {
+        match self.get(name)? {
+            Argument::Relation(plan) => Ok(plan),
+            other => self.wrong_kind(name, "a relation", other),
+        }
+    }
+
+    /// The column `name`, an expression over the columns of the input.
+    pub fn column(&self, name: &str) -> Result<&Expr> {
+        match self.get(name)? {
+            Argument::Column(expr) => Ok(expr),
+            other => self.wrong_kind(name, "a column", other),
+        }
+    }
+
+    /// The column `name`, or `None` when the call leaves it out.
+    pub fn optional_column(&self, name: &str) -> Result<Option<&Expr>> {
+        if self.arguments.contains_key(name) { self.column(name).map(Some) } else { Ok(None) }
+    }
+
+    /// The scalar `name` as an expression, which may be a placeholder.
+    pub fn scalar(&self, name: &str) -> Result<&Expr> {
+        match self.get(name)? {
+            Argument::Scalar(expr) => Ok(expr),
+            other => self.wrong_kind(name, "a scalar", other),
+        }
+    }
+
+    /// The value of the scalar `name`, for a function whose columns depend on it.
+    pub fn literal(&self, name: &str) -> Result<&ScalarValue> {
+        match self.scalar(name)? {
+            Expr::Literal(value, _) => Ok(value),
+            other => plan_err!(
+                "`{}`: argument `{name}` must be a literal, found `{other}`",
+                self.function
+            ),
+        }
+    }
+
+    fn get(&self, name: &str) -> Result<&Argument> {
+        self.arguments.get(name).ok_or_else(|| {
+            plan_datafusion_err!("`{}`: argument `{name}` is missing", self.function)
+        })
+    }
+
+    fn wrong_kind<T>(&self, name: &str, expected: &str, found: &Argument) -> Result<T> {
+        plan_err!(
+            "`{}`: argument `{name}` must be {expected}, found {}",
+            self.function,
+            found.kind()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion_expr::{LogicalPlanBuilder, col, lit, placeholder};
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_found_by_name_and_kind() -> Result<()> {
+        let plan = LogicalPlanBuilder::empty(true).build()?;
+        let arguments = Arguments::new("shift")
+            .with_relation("input", plan.clone())
+            .with_column("by", col("a"))
+            .with_scalar("steps", lit(3_i64))
+            .with_scalar("later", placeholder("$1"));
+        assert_eq!(arguments.function(), "shift");
+        assert_eq!(arguments.relation("input")?, &plan);
+        assert_eq!(arguments.column("by")?, &col("a"));
+        assert_eq!(arguments.optional_column("by")?, Some(&col("a")));
+        assert_eq!(arguments.optional_column("over")?, None);
+        assert_eq!(arguments.literal("steps")?, &ScalarValue::Int64(Some(3)));
+        assert_eq!(arguments.scalar("later")?, &placeholder("$1"));
+
+        let message = |result: Result<String>| {
+            result.err().map(|error| error.strip_backtrace()).unwrap_or_default()
+        };
+        assert_eq!(
+            message(arguments.column("over").map(Expr::to_string)),
+            "Error during planning: `shift`: argument `over` is missing"
+        );
+        assert_eq!(
+            message(arguments.column("input").map(Expr::to_string)),
+            "Error during planning: `shift`: argument `input` must be a column, found a relation"
+        );
+        assert_eq!(
+            message(arguments.literal("later").map(ScalarValue::to_string)),
+            "Error during planning: `shift`: argument `later` must be a literal, found `$1`"
+        );
+        Ok(())
+    }
+}
