@@ -17,7 +17,6 @@ use std::sync::Arc;
 
 use datafusion::catalog::{MemorySchemaProvider, TableProvider};
 use datafusion::common::TableReference;
-use datafusion::datasource::ViewTable;
 use datafusion::datasource::listing::ListingTable;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
@@ -53,7 +52,11 @@ use table::Extra;
 /// them in SQL but for quotes.
 ///
 /// Nothing is added unless everything can be.
-pub async fn add_path(ctx: &SessionContext, path: &str, options: &TableOptions) -> Result<Vec<String>> {
+pub async fn add_path(
+    ctx: &SessionContext,
+    path: &str,
+    options: &TableOptions,
+) -> Result<Vec<String>> {
     let (text, more) = split_options_over(path, options)?;
     let path = local(text)?;
     let folder = path.is_dir();
@@ -72,7 +75,12 @@ pub async fn add_path(ctx: &SessionContext, path: &str, options: &TableOptions) 
 }
 
 /// Adds one table of the configuration: `[tables.NAME]` with its paths and options.
-pub async fn add_table(ctx: &SessionContext, name: &str, paths: &[String], options: &TableOptions) -> Result<()> {
+pub async fn add_table(
+    ctx: &SessionContext,
+    name: &str,
+    paths: &[String],
+    options: &TableOptions,
+) -> Result<()> {
     let paths: Vec<PathBuf> = paths.iter().map(|path| local(path)).collect::<Result<_>>()?;
     let source = discover::sources(name, &paths, options)?;
     let mut ready = vec![];
@@ -118,7 +126,10 @@ async fn add_folder(
 ) -> Result<()> {
     let state = ctx.state();
     let first = &source.files[0];
-    let alike = source.files.iter().all(|file| (file.format, file.compression) == (first.format, first.compression));
+    let alike = source
+        .files
+        .iter()
+        .all(|file| (file.format, file.compression) == (first.format, first.compression));
     let mut schemas = vec![];
     if alike {
         let own = for_file(options, &source);
@@ -163,34 +174,48 @@ fn single_files(source: &Source) -> impl Iterator<Item = Source> {
 fn for_file(options: &TableOptions, source: &Source) -> TableOptions {
     match source.files.iter().any(|file| file.format == Format::Csv) {
         true => options.clone(),
-        false => TableOptions { format: options.format, compression: options.compression, ..TableOptions::default() },
+        false => TableOptions {
+            format: options.format,
+            compression: options.compression,
+            ..TableOptions::default()
+        },
     }
 }
 
 /// Fails when the name is taken, naming both sources.
-async fn free(ctx: &SessionContext, ready: &[Ready], reference: &TableReference, source: &Source) -> Result<()> {
+async fn free(
+    ctx: &SessionContext,
+    ready: &[Ready],
+    reference: &TableReference,
+    source: &Source,
+) -> Result<()> {
     let mut other = None;
     if let Some(ready) = ready.iter().find(|ready| ready.reference == *reference) {
         other = Some(format!("`{}`", shown(&ready.origin)));
-        } else if ctx.table_exist(reference.clone()).unwrap_or(false) {
+    } else if ctx.table_exist(reference.clone()).unwrap_or(false) {
         // An error means that the schema is not there, so neither is the table.
         let provider = ctx.table_provider(reference.clone()).await?;
-        other = Some(place(&provider).unwrap_or_else(|| "a table that is already there".to_owned()));
+        other =
+            Some(place(&provider).unwrap_or_else(|| "a table that is already there".to_owned()));
     }
     match other {
         None => Ok(()),
         Some(other) => {
             let here = shown(&source.origin);
-            let error = Error::usage(format!("two sources give the table `{reference}`: {other} and `{here}`"));
-            Err(error.hint("rename one, or give it a name of its own under `[tables.NAME]` in `comptoir.toml`"))
+            let error = Error::usage(format!(
+                "two sources give the table `{reference}`: {other} and `{here}`"
+            ));
+            Err(error.hint(
+                "rename one, or give it a name of its own under `[tables.NAME]` in `comptoir.toml`",
+            ))
         }
     }
 }
 
 /// Where a table of ours reads from.
 fn place(provider: &Arc<dyn TableProvider>) -> Option<String> {
-    if let Some(view) = provider.downcast_ref::<ViewTable>()
-        && let LogicalPlan::Projection(projection) = view.logical_plan()
+    if let Some(view) = provider.downcast_ref::<view::TypedTable>()
+        && let LogicalPlan::Projection(projection) = view.plan()
         && let LogicalPlan::TableScan(scan) = projection.input.as_ref()
     {
         return place(&datafusion::datasource::source_as_provider(&scan.source).ok()?);
@@ -206,7 +231,8 @@ fn register(ctx: &SessionContext, ready: Vec<Ready>) -> Result<Vec<String>> {
         if let Some(schema) = reference.schema() {
             let config = ctx.copied_config();
             let catalog = ctx.catalog(&config.options().catalog.default_catalog);
-            let catalog = catalog.ok_or_else(|| Error::usage("the session has no default catalog"))?;
+            let catalog =
+                catalog.ok_or_else(|| Error::usage("the session has no default catalog"))?;
             if catalog.schema(schema).is_none() {
                 catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new()))?;
             }
@@ -220,7 +246,11 @@ fn register(ctx: &SessionContext, ready: Vec<Ready>) -> Result<Vec<String>> {
 /// A path on this machine's file system; `None` for an address elsewhere.
 fn local_path(text: &str) -> Option<PathBuf> {
     if let Some((scheme, _)) = text.split_once("://") {
-        return if scheme == "file" { url::Url::parse(text).ok()?.to_file_path().ok() } else { None };
+        return if scheme == "file" {
+            url::Url::parse(text).ok()?.to_file_path().ok()
+        } else {
+            None
+        };
     }
     Some(PathBuf::from(text))
 }
@@ -238,7 +268,10 @@ fn split_options(text: &str) -> Result<(&str, TableOptions)> {
     split_options_over(text, &TableOptions::default())
 }
 
-fn split_options_over<'a>(text: &'a str, options: &TableOptions) -> Result<(&'a str, TableOptions)> {
+fn split_options_over<'a>(
+    text: &'a str,
+    options: &TableOptions,
+) -> Result<(&'a str, TableOptions)> {
     let mut options = options.clone();
     match text.split_once('?') {
         Some((path, query)) if query.contains('=') && !std::path::Path::new(text).exists() => {

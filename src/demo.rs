@@ -91,6 +91,14 @@ impl Format {
     }
 }
 
+/// What is asked of a shop that has just been written: the first thing a newcomer sees.
+pub const SHOWCASE: &str = "\
+SELECT segment, count(*) AS customers, CAST(sum(monetary) AS DECIMAL(18, 2)) AS revenue,
+       round(avg(frequency), 1) AS orders_each, round(avg(recency_days)) AS days_since_last
+FROM rfm_score()
+GROUP BY segment
+ORDER BY revenue DESC NULLS LAST";
+
 const MOST_ORDERS: u64 = 1_000_000_000;
 
 /// Writes the shop: all tables or, when something fails, none. Gives the canonical tables, then the truths.

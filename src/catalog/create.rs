@@ -19,16 +19,13 @@ use super::{discover, local_path, table};
 use crate::error::{Error, Result};
 
 /// Puts our factories in the place of the engine's; what is not ours to do, such as endless streams and stores that are
-/// no file system, still goes to the engine's.
+/// no file system, still goes to what was there before, be it the engine's or, in a second call, our own.
 pub(super) fn install(ctx: &SessionContext) {
     let state = ctx.state_ref();
     let mut state = state.write();
     let factories = state.table_factories_mut();
     for (name, format) in FORMATS {
         let engine = factories.get(name).cloned();
-        if engine.as_ref().is_some_and(|factory| format!("{factory:?}").starts_with("Factory")) {
-            continue;
-        }
         factories.insert(name.to_owned(), Arc::new(Factory { format, engine }));
     }
 }
@@ -54,14 +51,20 @@ impl TableProviderFactory for Factory {
         state: &dyn Session,
         command: &CreateExternalTable,
     ) -> Result<Arc<dyn TableProvider>, DataFusionError> {
-        let paths: Option<Vec<PathBuf>> = command.locations.iter().map(|location| local_path(location)).collect();
+        let paths: Option<Vec<PathBuf>> =
+            command.locations.iter().map(|location| local_path(location)).collect();
         let endless = command.unbounded
-            || command.options.iter().any(|(key, value)| key.ends_with("unbounded") && value == "true");
+            || command
+                .options
+                .iter()
+                .any(|(key, value)| key.ends_with("unbounded") && value == "true");
         let paths = match paths {
             Some(paths) if !endless => paths,
             _ => {
                 let engine = self.engine.as_ref();
-                let engine = engine.ok_or_else(|| plan_datafusion_err!("this location is not on the file system"))?;
+                let engine = engine.ok_or_else(|| {
+                    plan_datafusion_err!("this location is not on the file system")
+                })?;
                 return engine.create(state, command).await;
             }
         };
@@ -94,9 +97,16 @@ impl TableProviderFactory for Factory {
             definition: command.definition.clone(),
         };
         let source = discover::sources(command.name.table(), &paths, &options)?;
-        if let Some(key) = command.table_partition_cols.iter().find(|key| !source.partitions.contains(key)) {
-            let error = Error::usage(format!("`{}` has no folders `{key}=…`", discover::shown(&source.origin)));
-            return Err(error.hint(format!("its folders give [{}]", source.partitions.join(", "))).into());
+        if let Some(key) =
+            command.table_partition_cols.iter().find(|key| !source.partitions.contains(key))
+        {
+            let error = Error::usage(format!(
+                "`{}` has no folders `{key}=…`",
+                discover::shown(&source.origin)
+            ));
+            return Err(error
+                .hint(format!("its folders give [{}]", source.partitions.join(", ")))
+                .into());
         }
         Ok(table::table(state, &command.name, source, &options, extra).await?)
     }

@@ -49,7 +49,11 @@ pub(super) struct Survey {
 
 impl Csv {
     /// Reads the options; `first` is a file of the table, whose name and first bytes say what the options do not.
-    pub(super) fn new(options: &TableOptions, first: &DataFile, declared: Declared) -> Result<Self> {
+    pub(super) fn new(
+        options: &TableOptions,
+        first: &DataFile,
+        declared: Declared,
+    ) -> Result<Self> {
         let mut dialect = Dialect {
             header: options.header.unwrap_or(true),
             escape: options.escape.as_deref().map(|text| byte("escape", text)).transpose()?,
@@ -116,7 +120,13 @@ impl Csv {
             }
             if record.len() != kinds.len() {
                 if !self.dialect.ragged {
-                    return Err(ragged(path, record.line, kinds.len(), record.len(), self.dialect.header));
+                    return Err(ragged(
+                        path,
+                        record.line,
+                        kinds.len(),
+                        record.len(),
+                        self.dialect.header,
+                    ));
                 }
                 if record.len() > kinds.len() && !self.dialect.header {
                     kinds.resize(record.len(), Kinds::default());
@@ -125,7 +135,8 @@ impl Csv {
                 }
             }
             for (field, kinds) in record.fields().zip(&mut kinds) {
-                let text = str::from_utf8(field).map_err(|_| self.wrong_encoding(path, record.line))?;
+                let text =
+                    str::from_utf8(field).map_err(|_| self.wrong_encoding(path, record.line))?;
                 match is_header {
                     true => names.push(text.trim().to_owned()),
                     false => kinds.see(text, &self.reading),
@@ -142,7 +153,11 @@ impl Csv {
             return Err(error.hint("a CSV file without rows keeps its header line"));
         }
         // Only a plain file is cut into ranges, so only there does the rest of a long file matter.
-        if !whole && !multiline && self.form.is_plain() && self.form.compression == Compression::None {
+        if !whole
+            && !multiline
+            && self.form.is_plain()
+            && self.form.compression == Compression::None
+        {
             multiline = self.dialect.escape.is_some() || self.breaks_inside_quotes(path)?;
         }
         let guesses = kinds.iter().map(|kinds| kinds.guess(&self.reading)).collect();
@@ -151,9 +166,15 @@ impl Csv {
     }
 
     /// The names and types of the columns, after what the user declared.
-    fn schema(&self, path: &Path, names: Vec<String>, guesses: Vec<Guess>) -> Result<(Schema, Vec<String>)> {
+    fn schema(
+        &self,
+        path: &Path,
+        names: Vec<String>,
+        guesses: Vec<Guess>,
+    ) -> Result<(Schema, Vec<String>)> {
         let declared = &self.declared.columns;
-        let by_position = self.declared.by_position || (!self.dialect.header && !declared.is_empty());
+        let by_position =
+            self.declared.by_position || (!self.dialect.header && !declared.is_empty());
         if by_position && declared.len() != guesses.len() {
             let error = Error::usage(format!(
                 "{} columns are declared, but `{}` has {}",
@@ -178,7 +199,8 @@ impl Csv {
         let mut by_format = vec![];
         let mut fields = vec![];
         for (name, guess) in names.into_iter().zip(guesses) {
-            let said = declared.iter().find(|(declared, _)| *declared == name).map(|(_, t)| t.clone());
+            let said =
+                declared.iter().find(|(declared, _)| *declared == name).map(|(_, t)| t.clone());
             let formatted = match &said {
                 Some(DataType::Date32) => self.reading.date_format.is_some(),
                 Some(DataType::Timestamp(..)) => self.reading.timestamp_format.is_some(),
@@ -218,11 +240,14 @@ impl Csv {
         let malformed = error.get_ref().and_then(|inner| inner.downcast_ref::<Malformed>());
         match malformed {
             Some(malformed) => self.wrong_encoding(path, malformed.line),
-            None if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::Other)
-                && self.form.compression != Compression::None =>
+            None if matches!(
+                error.kind(),
+                ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::Other
+            ) && self.form.compression != Compression::None =>
             {
                 let packing = self.form.compression.name();
-                let error = Error::usage(format!("the {packing} data of `{}` is damaged", shown(path)));
+                let error =
+                    Error::usage(format!("the {packing} data of `{}` is damaged", shown(path)));
                 error.hint("copy it again, or write it again")
             }
             None => super::sniff::unreadable(path, error),

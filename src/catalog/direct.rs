@@ -71,7 +71,11 @@ struct Catalogs {
 }
 
 impl CatalogProviderList for Catalogs {
-    fn register_catalog(&self, name: String, catalog: Arc<dyn CatalogProvider>) -> Option<Arc<dyn CatalogProvider>> {
+    fn register_catalog(
+        &self,
+        name: String,
+        catalog: Arc<dyn CatalogProvider>,
+    ) -> Option<Arc<dyn CatalogProvider>> {
         self.inner.register_catalog(name, catalog)
     }
 
@@ -153,7 +157,10 @@ impl SchemaProvider for Tables {
         self.inner.register_table(name, table)
     }
 
-    fn deregister_table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+    fn deregister_table(
+        &self,
+        name: &str,
+    ) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
         self.inner.deregister_table(name)
     }
 

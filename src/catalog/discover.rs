@@ -67,7 +67,13 @@ pub(super) fn discover(path: &Path, options: &TableOptions) -> Result<Vec<Found>
             let name = table_name(&child);
             let origin = child;
             let files = vec![file];
-            found.push(Found::Table(Source { name, origin, files, partitions: vec![], folder: false }));
+            found.push(Found::Table(Source {
+                name,
+                origin,
+                files,
+                partitions: vec![],
+                folder: false,
+            }));
         } else {
             strangers.push(child);
         }
@@ -83,13 +89,14 @@ pub(super) fn source(path: &Path, options: &TableOptions) -> Result<Source> {
         return Ok(Source { name, origin: path.into(), files, partitions: vec![], folder: false });
     }
     if exists(path)?.is_dir() {
-        return folder(path, options)?.ok_or_else(|| {
-            no_data(path, &children(path).unwrap_or_default())
-        });
+        return folder(path, options)?
+            .ok_or_else(|| no_data(path, &children(path).unwrap_or_default()));
     }
     let file = data_file(path, options).ok_or_else(|| {
-        let error = Error::usage(format!("the name of `{}` does not say what it holds", shown(path)));
-        error.hint("say `format=csv`, `parquet`, `json` or `arrow`, such as `orders.txt?format=csv`")
+        let error =
+            Error::usage(format!("the name of `{}` does not say what it holds", shown(path)));
+        error
+            .hint("say `format=csv`, `parquet`, `json` or `arrow`, such as `orders.txt?format=csv`")
     })?;
     let name = table_name(path);
     Ok(Source { name, origin: path.into(), files: vec![file], partitions: vec![], folder: false })
@@ -104,7 +111,9 @@ pub(super) fn sources(name: &str, paths: &[PathBuf], options: &TableOptions) -> 
     for path in rest {
         let next = source(path, options)?;
         if !(all.partitions.is_empty() && next.partitions.is_empty()) {
-            let error = Error::usage(format!("table `{name}` has several paths and one is hive-partitioned"));
+            let error = Error::usage(format!(
+                "table `{name}` has several paths and one is hive-partitioned"
+            ));
             return Err(error.hint("give a hive-partitioned folder alone"));
         }
         all.files.extend(next.files);
@@ -198,7 +207,8 @@ fn folder(path: &Path, options: &TableOptions) -> Result<Option<Source>> {
     let paths: Vec<_> = files.iter().map(|file| file.path.clone()).collect();
     let wanted = wanted(&paths, options);
     files.retain(|file| wanted(&file.path));
-    let source = Source { name: table_name(path), origin: path.into(), files, partitions, folder: true };
+    let source =
+        Source { name: table_name(path), origin: path.into(), files, partitions, folder: true };
     Ok((!source.files.is_empty()).then_some(source))
 }
 
@@ -268,7 +278,9 @@ pub(super) fn missing(path: &Path) -> Error {
             let near = nearest(&name.to_string_lossy(), names.iter().map(String::as_str));
             return match near {
                 Some(near) => error.hint(format!("did you mean `{}`", parent.join(near).display())),
-                None => error.hint(format!("`{}` holds nothing with a name like it", shown(folder))),
+                None => {
+                    error.hint(format!("`{}` holds nothing with a name like it", shown(folder)))
+                }
             };
         }
         wanted = parent;
@@ -282,7 +294,8 @@ fn no_data(path: &Path, strangers: &[PathBuf]) -> Error {
     match strangers {
         [] => error.hint(endings),
         [first, rest @ ..] => {
-            let more = if rest.is_empty() { String::new() } else { format!(" and {} others", rest.len()) };
+            let more =
+                if rest.is_empty() { String::new() } else { format!(" and {} others", rest.len()) };
             error.note(format!("`{}`{more} passed over", shown(first))).hint(endings)
         }
     }
@@ -421,7 +434,9 @@ mod tests {
     #[test]
     fn patterns() {
         let shop = shop(&["2023/a.csv", "2024/b.csv", "2024/c.parquet", "d.csv"]);
-        let count = |pattern: &str| source(&shop.path().join(pattern), &TableOptions::default()).unwrap().files.len();
+        let count = |pattern: &str| {
+            source(&shop.path().join(pattern), &TableOptions::default()).unwrap().files.len()
+        };
         assert_eq!(count("*/*.csv"), 2);
         assert_eq!(count("202?/?.csv"), 2);
         assert_eq!(count("**/*.csv"), 3);

@@ -28,7 +28,8 @@ pub(super) fn merge(table: &str, format: Format, files: &[FileSchema]) -> Result
     let Some((first, rest)) = files.split_first() else {
         return Err(Error::usage(format!("table `{table}` has no files")));
     };
-    let mut fields: Vec<Field> = first.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
+    let mut fields: Vec<Field> =
+        first.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
     for file in rest {
         if format != Format::Json {
             same_columns(table, format, first, file)?;
@@ -79,7 +80,9 @@ fn same_columns(table: &str, format: Format, first: &FileSchema, file: &FileSche
             shown(&first.path),
             shown(&file.path),
         ));
-        return Err(error.hint("CSV files are read by position: write one of them again, or add them as two tables"));
+        return Err(error.hint(
+            "CSV files are read by position: write one of them again, or add them as two tables",
+        ));
     }
     let mut parts = vec![];
     if !missing.is_empty() {
@@ -236,9 +239,14 @@ mod tests {
         let a = file("a.csv", &[("id", DataType::Int64), ("x", DataType::Int64)]);
         let b = file("b.csv", &[("id", DataType::Utf8), ("x", DataType::Int64)]);
         let error = merge("t", Format::Csv, &[a.clone(), b]).unwrap_err();
-        assert_eq!(error.message, "column `id` of table `t` is BIGINT in `a.csv` and VARCHAR in `b.csv`");
+        assert_eq!(
+            error.message,
+            "column `id` of table `t` is BIGINT in `a.csv` and VARCHAR in `b.csv`"
+        );
         let c = file("c.csv", &[("x", DataType::Int64), ("id", DataType::Int64)]);
-        assert!(merge("t", Format::Csv, &[a.clone(), c.clone()]).unwrap_err().message.contains("order"));
+        assert!(
+            merge("t", Format::Csv, &[a.clone(), c.clone()]).unwrap_err().message.contains("order")
+        );
         assert!(merge("t", Format::Parquet, &[a.clone(), c]).is_ok());
         let d = file("d.csv", &[("id", DataType::Int64), ("y", DataType::Int64)]);
         let error = merge("t", Format::Csv, &[a.clone(), d.clone()]).unwrap_err();

@@ -43,7 +43,11 @@ use crate::error::{Error, Kind, Result};
 ///
 /// `plan` is the query's logical plan before optimisation, in which the columns of a CSV table still stand right above
 /// its scan.
-pub async fn explain_failure(ctx: &SessionContext, plan: &LogicalPlan, error: DataFusionError) -> Error {
+pub async fn explain_failure(
+    ctx: &SessionContext,
+    plan: &LogicalPlan,
+    error: DataFusionError,
+) -> Error {
     let Some(cause) = cause(&error) else {
         return error.into();
     };
@@ -56,8 +60,10 @@ pub async fn explain_failure(ctx: &SessionContext, plan: &LogicalPlan, error: Da
     }
     match cause {
         // The engine's message quotes the row, and no file explains it any more.
-        Cause::Text => Error::query("a line of a file could not be read, but reading it again found nothing wrong")
-            .hint("did the file change while the query ran"),
+        Cause::Text => Error::query(
+            "a line of a file could not be read, but reading it again found nothing wrong",
+        )
+        .hint("did the file change while the query ran"),
         Cause::Reading | Cause::Value => error.into(),
     }
 }
@@ -87,7 +93,9 @@ fn cause(error: &DataFusionError) -> Option<Cause> {
         DataFusionError::ParquetError(_) | DataFusionError::ObjectStore(_) => Some(Cause::Reading),
         DataFusionError::IoError(_) => Some(Cause::Reading),
         // Our own message is already the answer.
-        DataFusionError::External(inner) if inner.downcast_ref::<Error>().is_none() => Some(Cause::Reading),
+        DataFusionError::External(inner) if inner.downcast_ref::<Error>().is_none() => {
+            Some(Cause::Reading)
+        }
         DataFusionError::Execution(_) => Some(Cause::Value),
         _ => None,
     }
@@ -105,9 +113,10 @@ fn suspects(plan: &LogicalPlan) -> Vec<Suspect> {
     let _ = plan.apply_with_subqueries(|node| {
         let (scan, typing) = match node {
             LogicalPlan::Projection(projection) => match projection.input.as_ref() {
-                LogicalPlan::TableScan(scan) => {
-                    (scan, Some((projection.expr.clone(), projection.input.schema().as_ref().clone())))
-                }
+                LogicalPlan::TableScan(scan) => (
+                    scan,
+                    Some((projection.expr.clone(), projection.input.schema().as_ref().clone())),
+                ),
                 _ => return Ok(TreeNodeRecursion::Continue),
             },
             LogicalPlan::TableScan(scan) => (scan, None),
@@ -169,7 +178,12 @@ impl Suspect {
             let name = expr.qualified_name().1;
             let physical = ctx.create_physical_expr(bare, input)?;
             let data_type = physical.data_type(input.as_arrow())?;
-            all.push(Typing { name, data_type, expr: physical, scan: Arc::new(input.as_arrow().clone()) });
+            all.push(Typing {
+                name,
+                data_type,
+                expr: physical,
+                scan: Arc::new(input.as_arrow().clone()),
+            });
         }
         Ok(all)
     }
@@ -192,13 +206,16 @@ async fn files(ctx: &SessionContext, table: &ListingTable) -> Result<Vec<PathBuf
             continue;
         }
         let store = ctx.runtime_env().object_store(url)?;
-        let listed = url.list_all_files(&state, store.as_ref(), &table.options().file_extension).await;
+        let listed =
+            url.list_all_files(&state, store.as_ref(), &table.options().file_extension).await;
         let listed: Vec<_> = match listed {
             Ok(stream) => stream.try_collect().await,
             Err(error) => Err(error),
         }
         .map_err(|error| match error.find_root() {
-            DataFusionError::ObjectStore(inner) if matches!(**inner, object_store::Error::NotFound { .. }) => {
+            DataFusionError::ObjectStore(inner)
+                if matches!(**inner, object_store::Error::NotFound { .. }) =>
+            {
                 let path = local.path_to_filesystem(url.prefix()).unwrap_or_default();
                 super::discover::missing(&path).note("it was there when the table was added")
             }
@@ -225,15 +242,22 @@ async fn first(
         }
         Ok(None)
     });
-    task.await.unwrap_or_else(|error| Err(Error::query(format!("reading a file was broken off: {error}"))))
+    task.await.unwrap_or_else(|error| {
+        Err(Error::query(format!("reading a file was broken off: {error}")))
+    })
 }
 
 /// How the files of a CSV table are read, from what the table itself says.
 fn dialect(ctx: &SessionContext, table: &ListingTable, csv: &CsvFormat) -> Option<Csv> {
     let options = csv.options();
     let header = options.has_header.unwrap_or(ctx.copied_config().options().catalog.has_header);
-    let plain = Form { compression: compression(options.compression.into()), encoding: UTF_8, blanks: false };
-    let form = table.table_paths().first().and_then(|url| Form::of_url(url.get_url())).unwrap_or(plain);
+    let plain = Form {
+        compression: compression(options.compression.into()),
+        encoding: UTF_8,
+        blanks: false,
+    };
+    let form =
+        table.table_paths().first().and_then(|url| Form::of_url(url.get_url())).unwrap_or(plain);
     Some(Csv {
         dialect: Dialect {
             header,
@@ -249,8 +273,11 @@ fn dialect(ctx: &SessionContext, table: &ListingTable, csv: &CsvFormat) -> Optio
     })
 }
 
-fn compression(engine: datafusion::datasource::file_format::file_compression_type::FileCompressionType) -> Compression {
-    let all = [Compression::None, Compression::Gz, Compression::Zst, Compression::Bz2, Compression::Xz];
+fn compression(
+    engine: datafusion::datasource::file_format::file_compression_type::FileCompressionType,
+) -> Compression {
+    let all =
+        [Compression::None, Compression::Gz, Compression::Zst, Compression::Bz2, Compression::Xz];
     all.into_iter().find(|compression| compression.engine() == engine).unwrap_or_default()
 }
 
@@ -280,7 +307,8 @@ fn csv_fault(path: &Path, csv: &Csv, schema: &Schema, typing: &[Typing]) -> Resu
                 return Ok(Some(csv.wrong_encoding(path, record.line)));
             };
             if !text.is_empty() && !parses(field.data_type(), text) {
-                let wrong = mistyped(path, record.line, field.name(), field.data_type(), Some(text));
+                let wrong =
+                    mistyped(path, record.line, field.name(), field.data_type(), Some(text));
                 return Ok(pending.fault(path, schema, typing)?.or(Some(wrong)));
             }
             texts.push((!text.is_empty()).then(|| text.to_owned()));
@@ -320,7 +348,8 @@ impl Pending {
             }
         });
         // Nulls stand for columns that are not looked at, whatever the schema promises.
-        let fields = one.scan.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+        let fields =
+            one.scan.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
         let scan = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows.len()));
         let batch = RecordBatch::try_new_with_options(scan, columns.collect(), &options)?;
@@ -339,11 +368,19 @@ impl Pending {
                 worst = Some((good, typing));
             }
         }
-        Ok(worst.map(|(row, typing)| mistyped(path, self.lines[row], &typing.name, &typing.data_type, None)))
+        Ok(worst.map(|(row, typing)| {
+            mistyped(path, self.lines[row], &typing.name, &typing.data_type, None)
+        }))
     }
 }
 
-fn mistyped(path: &Path, line: u64, column: &str, expected: &DataType, text: Option<&str>) -> Error {
+fn mistyped(
+    path: &Path,
+    line: u64,
+    column: &str,
+    expected: &DataType,
+    text: Option<&str>,
+) -> Error {
     let found = text.map(|text| {
         let mut kinds = Kinds::default();
         kinds.see(text, &Reading::default());
@@ -353,7 +390,10 @@ fn mistyped(path: &Path, line: u64, column: &str, expected: &DataType, text: Opt
     let expected_name = sql(expected);
     let message = match found {
         Some(found) if sql(&found) != expected_name => {
-            format!("{place}: column `{column}` is {expected_name}, but this line holds a {}", sql(&found))
+            format!(
+                "{place}: column `{column}` is {expected_name}, but this line holds a {}",
+                sql(&found)
+            )
         }
         _ => format!("{place}: the value of column `{column}` is no {expected_name}"),
     };

@@ -11,8 +11,8 @@ use arrow::datatypes::{Field, Schema};
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::infer_json_schema;
 
-use super::drift::sql;
 use super::discover::shown;
+use super::drift::sql;
 use super::options::Compression;
 use super::transcode::Form;
 use crate::error::{Error, Result};
@@ -24,7 +24,8 @@ pub(super) fn survey(path: &Path, compression: Compression) -> Result<Schema> {
     let start = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start);
     if start.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
         let name = shown(path);
-        let error = Error::usage(format!("`{name}` is one JSON array; one object a line is wanted"));
+        let error =
+            Error::usage(format!("`{name}` is one JSON array; one object a line is wanted"));
         return Err(error.hint(format!("`jq -c '.[]' {name} > lines.json` writes it so")));
     }
     let long = std::fs::metadata(path).map(|meta| meta.len() > ENOUGH_BYTES).unwrap_or(false);
@@ -44,7 +45,11 @@ pub(super) fn survey(path: &Path, compression: Compression) -> Result<Schema> {
 }
 
 /// The first line that is no JSON object, or does not fit the schema.
-pub(super) fn fault(path: &Path, compression: Compression, schema: Option<&Schema>) -> Result<Option<Error>> {
+pub(super) fn fault(
+    path: &Path,
+    compression: Compression,
+    schema: Option<&Schema>,
+) -> Result<Option<Error>> {
     let mut input = open(path, compression)?;
     let mut text = vec![];
     let mut line = 0_u64;
@@ -61,20 +66,30 @@ pub(super) fn fault(path: &Path, compression: Compression, schema: Option<&Schem
             continue;
         }
         if str::from_utf8(&text).is_err() {
-            return Ok(Some(Error::usage(format!("{}: this is not UTF-8 text, which JSON has to be", place(line)))));
+            return Ok(Some(Error::usage(format!(
+                "{}: this is not UTF-8 text, which JSON has to be",
+                place(line)
+            ))));
         }
         let Ok((found, _)) = infer_json_schema(text.as_slice(), None) else {
             let error = Error::usage(format!("{}: this is not a JSON object", place(line)));
-            return Ok(Some(error.hint("every line has to hold one whole object, `{\"key\": value, …}`")));
+            return Ok(Some(
+                error.hint("every line has to hold one whole object, `{\"key\": value, …}`"),
+            ));
         };
         let Some(schema) = &reader else { continue };
         if fits(&text, schema.as_ref().clone()) {
             continue;
         }
-        let guilty = schema.fields().iter().find(|field| !fits(&text, Schema::new(vec![field.as_ref().clone()])));
+        let guilty = schema
+            .fields()
+            .iter()
+            .find(|field| !fits(&text, Schema::new(vec![field.as_ref().clone()])));
         return Ok(Some(match guilty {
             Some(field) => mistyped(&place(line), field, &found),
-            None => Error::usage(format!("{}: this line does not fit the table's columns", place(line))),
+            None => {
+                Error::usage(format!("{}: this line does not fit the table's columns", place(line)))
+            }
         }));
     }
 }
@@ -100,6 +115,7 @@ fn mistyped(place: &str, field: &Field, found: &Schema) -> Error {
         Err(_) => "something else".into(),
     };
     let expected = sql(field.data_type());
-    let error = Error::usage(format!("{place}: column `{name}` holds {kind} where {expected} is expected"));
+    let error =
+        Error::usage(format!("{place}: column `{name}` holds {kind} where {expected} is expected"));
     error.hint("declare the columns in `CREATE EXTERNAL TABLE t (…) STORED AS JSON`, or put the line right")
 }

@@ -155,7 +155,8 @@ pub(super) fn plain_number(text: &str) -> Option<String> {
 }
 
 /// The texts [`plain_number`] accepts, for use in a query.
-pub(super) const COMMA_NUMBER: &str = r"^-?([0-9]{1,3}(\.[0-9]{3})+(,[0-9]*)?|[0-9]+(,[0-9]*)?|,[0-9]+)$";
+pub(super) const COMMA_NUMBER: &str =
+    r"^-?([0-9]{1,3}(\.[0-9]{3})+(,[0-9]*)?|[0-9]+(,[0-9]*)?|,[0-9]+)$";
 
 fn number(text: &str, point: u8) -> u16 {
     let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
@@ -179,7 +180,8 @@ fn number(text: &str, point: u8) -> u16 {
         return TEXT;
     }
     if let Some((b'e' | b'E', exponent)) = rest.split_first() {
-        let exponent = exponent.strip_prefix(b"+").or(exponent.strip_prefix(b"-")).unwrap_or(exponent);
+        let exponent =
+            exponent.strip_prefix(b"+").or(exponent.strip_prefix(b"-")).unwrap_or(exponent);
         let good = !exponent.is_empty() && exponent.iter().all(u8::is_ascii_digit);
         return if good { FLOAT } else { TEXT };
     }

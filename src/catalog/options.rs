@@ -358,7 +358,9 @@ impl<'de> Visitor<'de> for ColumnsVisitor {
     type Value = Columns;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a table of names and SQL types, or a list such as [\"id BIGINT\", \"name VARCHAR\"]")
+        f.write_str(
+            "a table of names and SQL types, or a list such as [\"id BIGINT\", \"name VARCHAR\"]",
+        )
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Columns, E> {
@@ -397,7 +399,8 @@ mod tests {
             .set_query("format=CSV&delimiter=%3B&null=NA&decimal_comma=yes&columns=id VARCHAR, price DECIMAL(10, 2)")
             .unwrap();
         assert_eq!(toml, query);
-        let table: TableOptions = toml::from_str("null = ['NA', '-']\ncolumns = { id = 'VARCHAR' }").unwrap();
+        let table: TableOptions =
+            toml::from_str("null = ['NA', '-']\ncolumns = { id = 'VARCHAR' }").unwrap();
         assert_eq!(table.null, Some(Words(vec!["NA".into(), "-".into()])));
         assert_eq!(table.columns, Some(Columns(vec![("id".into(), "VARCHAR".into())])));
     }

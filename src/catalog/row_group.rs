@@ -19,13 +19,16 @@ pub(super) fn fault(path: &Path) -> Result<Option<Error>> {
     let name = shown(path);
     let again = "write it again, or copy it again from where it was whole";
     let Ok(builder) = ParquetRecordBatchReaderBuilder::try_new(open()?) else {
-        let error = Error::query(format!("`{name}` is cut short or damaged: its footer cannot be read"));
+        let error =
+            Error::query(format!("`{name}` is cut short or damaged: its footer cannot be read"));
         return Ok(Some(error.hint(again)));
     };
     let groups = builder.metadata().num_row_groups();
     let columns = builder.parquet_schema().root_schema().get_fields().len();
     let good = |group: usize, column: Option<usize>| -> Result<bool> {
-        let Ok(mut builder) = ParquetRecordBatchReaderBuilder::try_new(open()?) else { return Ok(false) };
+        let Ok(mut builder) = ParquetRecordBatchReaderBuilder::try_new(open()?) else {
+            return Ok(false);
+        };
         if let Some(column) = column {
             let mask = ProjectionMask::roots(builder.parquet_schema(), [column]);
             builder = builder.with_projection(mask);
@@ -46,7 +49,9 @@ pub(super) fn fault(path: &Path) -> Result<Option<Error>> {
             }
         }
         let number = group + 1;
-        let error = Error::query(format!("`{name}`: row group {number} of {groups}{where_}, cannot be read"));
+        let error = Error::query(format!(
+            "`{name}`: row group {number} of {groups}{where_}, cannot be read"
+        ));
         return Ok(Some(error.hint(again)));
     }
     Ok(None)

@@ -22,7 +22,14 @@ pub(super) struct Dialect {
 
 impl Default for Dialect {
     fn default() -> Self {
-        Self { header: true, delimiter: b',', quote: b'"', escape: None, comment: None, ragged: false }
+        Self {
+            header: true,
+            delimiter: b',',
+            quote: b'"',
+            escape: None,
+            comment: None,
+            ragged: false,
+        }
     }
 }
 
@@ -157,7 +164,13 @@ impl<R: BufRead> Scanner<R> {
     }
 }
 
-fn field_byte(byte: u8, newline: bool, dialect: &Dialect, record: &mut Record, done: &mut bool) -> State {
+fn field_byte(
+    byte: u8,
+    newline: bool,
+    dialect: &Dialect,
+    record: &mut Record,
+    done: &mut bool,
+) -> State {
     if byte == dialect.delimiter {
         record.ends.push(record.bytes.len());
         State::StartField
@@ -200,7 +213,10 @@ mod tests {
         let dialect = Dialect { comment: Some(b'#'), ..Dialect::default() };
         let lines: Vec<u64> = scan(text, &dialect).into_iter().map(|(line, _)| line).collect();
         assert_eq!(lines, [1, 3, 7, 8]);
-        assert_eq!(scan("\u{feff}a\n1", &dialect), [(1, vec!["a".to_owned()]), (2, vec!["1".to_owned()])]);
+        assert_eq!(
+            scan("\u{feff}a\n1", &dialect),
+            [(1, vec!["a".to_owned()]), (2, vec!["1".to_owned()])]
+        );
         assert!(scan("", &dialect).is_empty());
     }
 
@@ -233,7 +249,12 @@ mod tests {
                         let column = |i: usize| batch.column(i).as_string::<i32>().clone();
                         let (a, b) = (column(0), column(1));
                         let text = |v: Option<&str>| v.unwrap_or_default().to_owned();
-                        Some(a.iter().zip(b.iter()).map(|(a, b)| vec![text(a), text(b)]).collect::<Vec<_>>())
+                        Some(
+                            a.iter()
+                                .zip(b.iter())
+                                .map(|(a, b)| vec![text(a), text(b)])
+                                .collect::<Vec<_>>(),
+                        )
                     })
                     .collect::<Option<Vec<_>>>()
                     .map(|batches| batches.concat());

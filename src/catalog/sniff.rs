@@ -17,22 +17,30 @@ use crate::error::{Error, Result};
 pub(super) fn check(file: &DataFile) -> Result<()> {
     let name = shown(&file.path);
     let mut head = [0; 8];
-    let length = read_head(&file.path, &mut head).map_err(|error| unreadable(&file.path, &error))?;
+    let length =
+        read_head(&file.path, &mut head).map_err(|error| unreadable(&file.path, &error))?;
     let head = &head[..length];
     if head.is_empty() {
         let error = Error::usage(format!("`{name}` is empty (0 bytes)"));
-        return Err(error.hint("write it again, or remove it; a CSV file without rows keeps its header line"));
+        return Err(error
+            .hint("write it again, or remove it; a CSV file without rows keeps its header line"));
     }
     if let Some(real) = format_of(head) {
         if real != file.format || file.compression != Compression::None {
-            return Err(mistaken(&name, real.name(), &format!("format={}", real.name().to_lowercase())));
+            return Err(mistaken(
+                &name,
+                real.name(),
+                &format!("format={}", real.name().to_lowercase()),
+            ));
         }
         return Ok(());
     }
     let packed = compression_of(head);
     match file.format {
         Format::Parquet => {
-            let error = Error::usage(format!("`{name}` is not a Parquet file: it does not begin with `PAR1`"));
+            let error = Error::usage(format!(
+                "`{name}` is not a Parquet file: it does not begin with `PAR1`"
+            ));
             Err(error.hint("was it copied whole, and does its name end as it should"))
         }
         Format::Csv | Format::Json if packed != file.compression => match packed {
@@ -40,7 +48,9 @@ pub(super) fn check(file: &DataFile) -> Result<()> {
                 let error = format!("`{name}` is not packed as {}", file.compression.name());
                 Err(Error::usage(error).hint("say `compression=none`"))
             }
-            packed => Err(mistaken(&name, packed.name(), &format!("compression={}", packed.name()))),
+            packed => {
+                Err(mistaken(&name, packed.name(), &format!("compression={}", packed.name())))
+            }
         },
         // An Arrow stream begins with a length and has no magic of its own.
         Format::Csv | Format::Json | Format::Arrow => Ok(()),
@@ -57,7 +67,8 @@ pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Error {
         }
         ErrorKind::NotFound => super::discover::missing(path),
         ErrorKind::UnexpectedEof => {
-            let error = Error::usage(format!("`{name}` breaks off in the middle of its compressed data"));
+            let error =
+                Error::usage(format!("`{name}` breaks off in the middle of its compressed data"));
             error.hint("copy it again; the whole file is needed to unpack its end")
         }
         _ => Error::usage(format!("`{name}` cannot be read: {error}")),

@@ -17,8 +17,10 @@ use datafusion::datasource::file_format::arrow::ArrowFormat;
 use datafusion::datasource::file_format::csv::CsvFormat;
 use datafusion::datasource::file_format::json::JsonFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
-use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::datasource::listing::{
+    ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
+};
+use datafusion::datasource::provider_as_source;
 use datafusion::execution::cache::cache_manager::TableScopedPath;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, SortExpr};
@@ -30,7 +32,8 @@ use super::csv::{Csv, Declared, Survey};
 use super::discover::{Source, partition, shown};
 use super::drift::{self, FileSchema};
 use super::options::{Compression, Format, TableOptions};
-use super::{json, sniff, transcode, view};
+use super::view::TypedTable;
+use super::{json, nearest, sniff, transcode, view};
 use crate::error::{Error, Result};
 
 /// What CREATE EXTERNAL TABLE says beyond our options.
@@ -71,7 +74,11 @@ pub(super) async fn survey(
     if let Some(option) = options.csv_only()
         && format != Format::Csv
     {
-        let error = format!("`{option}` says nothing about `{}`, which is {}", shown(&source.origin), format.name());
+        let error = format!(
+            "`{option}` says nothing about `{}`, which is {}",
+            shown(&source.origin),
+            format.name()
+        );
         return Err(Error::usage(error).hint("leave it out; it is for CSV files"));
     }
     for file in &source.files {
@@ -85,7 +92,8 @@ pub(super) async fn survey(
     });
     engine.alter_with_string_hash_map(&extra.engine_options)?;
     let paths: Vec<PathBuf> = source.files.iter().map(|file| file.path.clone()).collect();
-    let mut surveyed = Surveyed { source, format, compression, files: vec![], csv: None, engine, extra };
+    let mut surveyed =
+        Surveyed { source, format, compression, files: vec![], csv: None, engine, extra };
     surveyed.files = match format {
         Format::Csv => {
             let declared = declared(options, &surveyed.extra).await?;
@@ -107,6 +115,13 @@ pub(super) async fn survey(
         }
         Format::Arrow => self_describing(state, &ArrowFormat, &paths).await?,
     };
+    if matches!(format, Format::Parquet | Format::Arrow) {
+        let declared = declared(options, &surveyed.extra).await?;
+        for file in &mut surveyed.files {
+            has_columns(file, &declared)?;
+            file.schema = override_types(file.schema.clone(), &declared);
+        }
+    }
     Ok(surveyed)
 }
 
@@ -123,12 +138,19 @@ impl Surveyed {
         reference: &TableReference,
         merged: &Schema,
     ) -> Result<Arc<dyn TableProvider>> {
-        let mut fields: Vec<Field> = merged.fields().iter().map(|field| plain_type(field)).collect();
+        let mut fields: Vec<Field> =
+            merged.fields().iter().map(|field| plain_type(field)).collect();
         let partitions = self.partitions();
-        if let Some((key, _)) = partitions.iter().find(|(key, _)| fields.iter().any(|field| field.name() == key)) {
+        if let Some((key, _)) =
+            partitions.iter().find(|(key, _)| fields.iter().any(|field| field.name() == key))
+        {
             if self.format == Format::Csv {
-                let error = format!("column `{key}` of `{}` is also the name of its folders", shown(&self.source.origin));
-                return Err(Error::usage(error).hint("rename the folders, or leave the column out of the files"));
+                let error = format!(
+                    "column `{key}` of `{}` is also the name of its folders",
+                    shown(&self.source.origin)
+                );
+                return Err(Error::usage(error)
+                    .hint("rename the folders, or leave the column out of the files"));
             }
             // Writers that keep the column in the file put the folder's value into it, so the folder speaks for it.
             fields.retain(|field| partitions.iter().all(|(key, _)| key != field.name()));
@@ -136,7 +158,9 @@ impl Surveyed {
         let schema = Schema::new_with_metadata(fields, merged.metadata().clone());
         let (format, in_file, by_format) = self.reader(&schema)?;
         let urls = self.urls(state, reference)?;
-        let mut options = ListingOptions::new(format).with_file_extension("").with_table_partition_cols(partitions);
+        let mut options = ListingOptions::new(format)
+            .with_file_extension("")
+            .with_table_partition_cols(partitions);
         options = options.with_file_sort_order(self.extra.sort_order.clone());
         let config = ListingTableConfig::new_with_multi_paths(urls)
             .with_listing_options(options)
@@ -150,11 +174,21 @@ impl Surveyed {
         let Some((csv, _)) = self.csv.filter(|_| in_file != schema) else {
             return Ok(table);
         };
-        let all = Schema::new([schema.fields().to_vec(), table.schema().fields()[in_file.fields().len()..].to_vec()].concat());
-        let scan = LogicalPlanBuilder::scan(reference.clone(), provider_as_source(table), None)?.build()?;
-        let columns = view::projection(scan.schema(), &all, &by_format, &csv.reading, in_file.fields().len())?;
+        let all = Schema::new(
+            [schema.fields().to_vec(), table.schema().fields()[in_file.fields().len()..].to_vec()]
+                .concat(),
+        );
+        let scan = LogicalPlanBuilder::scan(reference.clone(), provider_as_source(table), None)?
+            .build()?;
+        let columns = view::projection(
+            scan.schema(),
+            &all,
+            &by_format,
+            &csv.reading,
+            in_file.fields().len(),
+        )?;
         let plan = LogicalPlanBuilder::from(scan).project(columns)?.build()?;
-        Ok(Arc::new(ViewTable::new(plan, self.extra.definition.clone())))
+        Ok(Arc::new(TypedTable::new(plan, self.extra.definition.clone())))
     }
 
     /// The reader, the schema it is to read with, and the columns written in a format the user named.
@@ -169,10 +203,13 @@ impl Surveyed {
             }
             (Format::Arrow, _) => return same(Arc::new(ArrowFormat)),
             (Format::Parquet | Format::Csv, _) => {
-                return same(Arc::new(ParquetFormat::default().with_options(self.engine.parquet.clone())));
+                return same(Arc::new(
+                    ParquetFormat::default().with_options(self.engine.parquet.clone()),
+                ));
             }
         };
-        let by_format: Vec<String> = surveys.iter().flat_map(|survey| survey.by_format.clone()).collect();
+        let by_format: Vec<String> =
+            surveys.iter().flat_map(|survey| survey.by_format.clone()).collect();
         let fields = schema.fields().iter().map(|field| {
             let formatted = by_format.contains(field.name());
             match view::needs_view(field.data_type(), formatted, &csv.reading) {
@@ -180,7 +217,8 @@ impl Surveyed {
                 false => field.as_ref().clone(),
             }
         });
-        let in_file = Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone());
+        let in_file =
+            Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone());
         let packed = if csv.form.is_plain() { self.compression } else { Compression::None };
         let multiline = !csv.form.is_plain() || surveys.iter().any(|survey| survey.multiline);
         let format = CsvFormat::default()
@@ -197,17 +235,28 @@ impl Surveyed {
     }
 
     /// Where the engine finds the files: a folder stands for what lies in it, whatever else is a list of files.
-    fn urls(&self, state: &dyn Session, reference: &TableReference) -> Result<Vec<ListingTableUrl>> {
+    fn urls(
+        &self,
+        state: &dyn Session,
+        reference: &TableReference,
+    ) -> Result<Vec<ListingTableUrl>> {
         let runtime = state.runtime_env();
         let store = match &self.csv {
             Some((csv, _)) if !csv.form.is_plain() => transcode::register(&csv.form, runtime)?,
             _ => ObjectStoreUrl::local_filesystem(),
         };
-        let on_store = |url: Url| Url::parse(&format!("{}{}", store.as_str().trim_end_matches('/'), url.path()));
+        let on_store = |url: Url| {
+            Url::parse(&format!("{}{}", store.as_str().trim_end_matches('/'), url.path()))
+        };
         let url = |path: &Path, folder: bool| -> Result<Url> {
             let absolute = path.canonicalize().map_err(|error| sniff::unreadable(path, &error))?;
-            let url = if folder { Url::from_directory_path(&absolute) } else { Url::from_file_path(&absolute) };
-            let unspeakable = || Error::usage(format!("the path `{}` cannot be written as a URL", shown(path)));
+            let url = if folder {
+                Url::from_directory_path(&absolute)
+            } else {
+                Url::from_file_path(&absolute)
+            };
+            let unspeakable =
+                || Error::usage(format!("the path `{}` cannot be written as a URL", shown(path)));
             on_store(url.map_err(|()| unspeakable())?).map_err(|_| unspeakable())
         };
         let ending = common_ending(&self.source);
@@ -218,13 +267,19 @@ impl Surveyed {
             let url = url.with_glob(&format!("[!._]*{ending}"))?.with_table_ref(reference.clone());
             // A listing kept from an earlier table of this name may lack files that were just looked into.
             if let Some(cache) = runtime.cache_manager.get_list_files_cache() {
-                cache.remove(&TableScopedPath { table: Some(reference.clone()), path: url.prefix().clone() });
+                cache.remove(&TableScopedPath {
+                    table: Some(reference.clone()),
+                    path: url.prefix().clone(),
+                });
             }
             return Ok(vec![url]);
         }
         if !self.source.partitions.is_empty() {
-            let error = format!("the files of `{}` end in different ways", shown(&self.source.origin));
-            return Err(Error::usage(error).hint("in a hive-partitioned folder all files need one ending"));
+            let error =
+                format!("the files of `{}` end in different ways", shown(&self.source.origin));
+            return Err(
+                Error::usage(error).hint("in a hive-partitioned folder all files need one ending")
+            );
         }
         let files = self.source.files.iter();
         files.map(|file| Ok(ListingTableUrl::try_new(url(&file.path, false)?, None)?)).collect()
@@ -242,7 +297,10 @@ impl Surveyed {
         }
         let typed = |key: &String| self.extra.partition_types.get(key).cloned();
         let keys = self.source.partitions.iter().zip(values);
-        keys.map(|(key, values)| (key.clone(), typed(key).unwrap_or_else(|| partition_type(&values)))).collect()
+        keys.map(|(key, values)| {
+            (key.clone(), typed(key).unwrap_or_else(|| partition_type(&values)))
+        })
+        .collect()
     }
 }
 
@@ -263,7 +321,10 @@ fn one_kind(source: &Source) -> Result<(Format, Compression)> {
     let Some((first, rest)) = source.files.split_first() else {
         return Err(Error::usage(format!("`{}` holds no data file", shown(&source.origin))));
     };
-    match rest.iter().find(|file| (file.format, file.compression) != (first.format, first.compression)) {
+    match rest
+        .iter()
+        .find(|file| (file.format, file.compression) != (first.format, first.compression))
+    {
         None => Ok((first.format, first.compression)),
         Some(other) => {
             let what = if other.format == first.format { "compression" } else { "format" };
@@ -282,18 +343,24 @@ async fn each<T: Send + 'static>(
     paths: &[PathBuf],
     look: impl Fn(&Path) -> Result<T> + Clone + Send + 'static,
 ) -> Result<Vec<T>> {
-    let tasks = paths.to_vec().into_iter().map(|path| {
+    let tasks = paths.iter().cloned().map(|path| {
         let look = look.clone();
         async move {
             let task = tokio::task::spawn_blocking(move || look(&path)).await;
-            task.unwrap_or_else(|error| Err(Error::query(format!("reading a file was broken off: {error}"))))
+            task.unwrap_or_else(|error| {
+                Err(Error::query(format!("reading a file was broken off: {error}")))
+            })
         }
     });
     stream::iter(tasks).buffered(AT_ONCE).try_collect().await
 }
 
 /// Formats that carry their schema: Parquet in its footer, Arrow in its first message.
-async fn self_describing(state: &dyn Session, format: &dyn FileFormat, paths: &[PathBuf]) -> Result<Vec<FileSchema>> {
+async fn self_describing(
+    state: &dyn Session,
+    format: &dyn FileFormat,
+    paths: &[PathBuf],
+) -> Result<Vec<FileSchema>> {
     let store = state.runtime_env().object_store(ObjectStoreUrl::local_filesystem())?;
     let tasks = paths.iter().map(|path| {
         let store = Arc::clone(&store);
@@ -301,10 +368,16 @@ async fn self_describing(state: &dyn Session, format: &dyn FileFormat, paths: &[
             let absolute = path.canonicalize().map_err(|error| sniff::unreadable(path, &error))?;
             let location = object_store::path::Path::from_absolute_path(&absolute);
             let location = location.map_err(|error| Error::usage(error.to_string()))?;
-            let meta = store.head(&location).await.map_err(|error| Error::usage(error.to_string()))?;
+            let meta =
+                store.head(&location).await.map_err(|error| Error::usage(error.to_string()))?;
             let schema = format.infer_schema(state, &store, &[meta]).await.map_err(|_| {
-                let error = Error::usage(format!("`{}` is cut short or damaged: its schema cannot be read", shown(path)));
-                error.hint("write it again, or copy it again; the end of a Parquet file is written last")
+                let error = Error::usage(format!(
+                    "`{}` is cut short or damaged: its schema cannot be read",
+                    shown(path)
+                ));
+                error.hint(
+                    "write it again, or copy it again; the end of a Parquet file is written last",
+                )
             })?;
             Ok(FileSchema { path: path.clone(), schema: schema.as_ref().clone() })
         }
@@ -327,9 +400,25 @@ async fn declared(options: &TableOptions, extra: &Extra) -> Result<Declared> {
     Ok(Declared { columns, by_position: false })
 }
 
+/// A file that carries its schema has every column that is declared for it.
+fn has_columns(file: &FileSchema, declared: &Declared) -> Result<()> {
+    let missing =
+        declared.columns.iter().find(|(name, _)| file.schema.field_with_name(name).is_err());
+    let Some((missing, _)) = missing else { return Ok(()) };
+    let error = Error::usage(format!("`{}` has no column `{missing}`", shown(&file.path)));
+    let names = file.schema.fields().iter().map(|field| field.name().as_str());
+    Err(match nearest(missing, names.clone()) {
+        Some(near) => error.hint(format!("did you mean `{near}`")),
+        None => error.hint(format!("its columns are {}", names.collect::<Vec<_>>().join(", "))),
+    })
+}
+
 fn override_types(schema: Schema, declared: &Declared) -> Schema {
     if declared.by_position {
-        let fields = declared.columns.iter().map(|(name, data_type)| Field::new(name, data_type.clone(), true));
+        let fields = declared
+            .columns
+            .iter()
+            .map(|(name, data_type)| Field::new(name, data_type.clone(), true));
         return Schema::new(fields.collect::<Vec<_>>());
     }
     let fields = schema.fields().iter().map(|field| {
@@ -349,11 +438,16 @@ fn plain_type(field: &Field) -> Field {
 }
 
 fn partition_type(values: &[String]) -> DataType {
-    // Months and days are written `07`; a longer number with a leading zero is a name.
-    let whole = |value: &String| value.parse::<i64>().is_ok() && (value.len() <= 2 || !value.starts_with('0'));
+    // The engine turns `month = 7` into the folder `month=7`, so a number has to be written as it would write it: `07`
+    // read as a number would silently find nothing.
+    let whole =
+        |value: &String| value.parse::<i64>().is_ok_and(|number| number.to_string() == *value);
     if values.iter().all(whole) {
         DataType::Int64
-    } else if values.iter().all(|value| value.len() == 10 && value.parse::<chrono::NaiveDate>().is_ok()) {
+    } else if values
+        .iter()
+        .all(|value| value.len() == 10 && value.parse::<chrono::NaiveDate>().is_ok())
+    {
         DataType::Date32
     } else {
         DataType::Utf8
@@ -374,6 +468,7 @@ fn common_ending(source: &Source) -> Option<String> {
         })
         .collect();
     let mut endings = endings.into_iter();
-    let simple = |ending: &String| ending.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+    let simple =
+        |ending: &String| ending.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
     endings.next().filter(simple).filter(|_| endings.next().is_none())
 }

@@ -60,9 +60,13 @@ async fn rows(ctx: &SessionContext, sql: &str) -> Result<Vec<String>> {
 
 fn show(batch: &RecordBatch) -> Vec<String> {
     let options = FormatOptions::default().with_null("NULL");
-    let columns: Vec<_> =
-        batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options).unwrap()).collect();
-    let row = |i| columns.iter().map(|column| column.value(i).to_string()).collect::<Vec<_>>().join("|");
+    let columns: Vec<_> = batch
+        .columns()
+        .iter()
+        .map(|column| ArrayFormatter::try_new(column, &options).unwrap())
+        .collect();
+    let row =
+        |i| columns.iter().map(|column| column.value(i).to_string()).collect::<Vec<_>>().join("|");
     (0..batch.num_rows()).map(row).collect()
 }
 
@@ -94,9 +98,12 @@ async fn formats_and_compressions() {
     let shop = Shop::new();
     let text = "id,price\n1,2.5\n2,\n";
     shop.file("plain.csv", text);
-    for (name, compression) in
-        [("a.csv.gz", Compression::Gz), ("b.csv.zst", Compression::Zst), ("c.csv.bz2", Compression::Bz2), ("d.csv.xz", Compression::Xz)]
-    {
+    for (name, compression) in [
+        ("a.csv.gz", Compression::Gz),
+        ("b.csv.zst", Compression::Zst),
+        ("c.csv.bz2", Compression::Bz2),
+        ("d.csv.xz", Compression::Xz),
+    ] {
         let bytes = futures::stream::iter([Ok(bytes::Bytes::from(text))]);
         let packed = compression.engine().convert_to_compress_stream(Box::pin(bytes)).unwrap();
         let packed: Vec<bytes::Bytes> = futures::TryStreamExt::try_collect(packed).await.unwrap();
@@ -115,7 +122,8 @@ async fn formats_and_compressions() {
     names.sort();
     assert_eq!(names, ["a", "b", "c", "d", "ipc", "lines", "plain", "table"]);
     for name in names {
-        check(&ctx, &format!("SELECT id, price FROM \"{name}\" ORDER BY id"), &["1|2.5", "2|NULL"]).await;
+        check(&ctx, &format!("SELECT id, price FROM \"{name}\" ORDER BY id"), &["1|2.5", "2|NULL"])
+            .await;
     }
 }
 
@@ -126,11 +134,15 @@ async fn csv_options() {
     let german = "Name;Preis;Menge;Tag\nM\u{fc}ller;1.234,56;1.000;24.12.2024\nn/a;n/a;2;n/a\n";
     let (bytes, _, _) = encoding_rs::WINDOWS_1252.encode(german);
     shop.file("german.csv", bytes);
-    let query = "delimiter=;&decimal_comma=true&encoding=windows-1252&null=n/a&date_format=%25d.%25m.%25Y";
-    add_path(&ctx, &format!("{}?{query}", shop.path("german.csv")), &TableOptions::default()).await.unwrap();
+    let query =
+        "delimiter=;&decimal_comma=true&encoding=windows-1252&null=n/a&date_format=%25d.%25m.%25Y";
+    add_path(&ctx, &format!("{}?{query}", shop.path("german.csv")), &TableOptions::default())
+        .await
+        .unwrap();
     let types = "SELECT arrow_typeof(\"Preis\"), arrow_typeof(\"Menge\"), arrow_typeof(\"Tag\") FROM german LIMIT 1";
     check(&ctx, types, &["Float64|Int64|Date32"]).await;
-    check(&ctx, "SELECT * FROM german", &["Müller|1234.56|1000|2024-12-24", "NULL|NULL|2|NULL"]).await;
+    check(&ctx, "SELECT * FROM german", &["Müller|1234.56|1000|2024-12-24", "NULL|NULL|2|NULL"])
+        .await;
     check(&ctx, "SELECT sum(\"Menge\") FROM german WHERE \"Preis\" > 1000", &["1000"]).await;
 
     shop.file("cdnow.txt", " id  n\r\n 00001  1 \r\n 00002 2\r\n");
@@ -144,7 +156,9 @@ async fn csv_options() {
     check(&ctx, "SELECT a, b FROM excel", &["1|é"]).await;
 
     shop.file("baskets.csv", "milk,bread\nbeer\n");
-    add_path(&ctx, &shop.path("baskets.csv?header=false&ragged=true"), &TableOptions::default()).await.unwrap();
+    add_path(&ctx, &shop.path("baskets.csv?header=false&ragged=true"), &TableOptions::default())
+        .await
+        .unwrap();
     check(&ctx, "SELECT * FROM baskets", &["milk|bread", "beer|NULL"]).await;
 
     shop.file("bom.csv", "\u{feff}id, id ,,x y\n\"1\n2\",2,3,4\n");
@@ -173,12 +187,74 @@ async fn folders() {
     assert_eq!(names, ["events", "orders", "truth.customers", "truth.skus"]);
     check(&ctx, "SELECT id FROM orders ORDER BY id", &["1.0", "2.5"]).await;
     check(&ctx, "SELECT segment FROM truth.customers", &["x"]).await;
-    check(&ctx, "SELECT id, day, shop FROM events WHERE day > DATE '2024-01-01'", &["2|2024-01-02|b"]).await;
+    check(
+        &ctx,
+        "SELECT id, day, shop FROM events WHERE day > DATE '2024-01-01'",
+        &["2|2024-01-02|b"],
+    )
+    .await;
     let again = add_path(&ctx, &shop.path("orders"), &TableOptions::default()).await;
     // A folder of plain files is a folder of tables, so `a` and `b` are new names.
     assert_eq!(again.unwrap(), ["a", "b"]);
-    let error = add_table(&ctx, "orders", &[shop.path("orders")], &TableOptions::default()).await.unwrap_err();
+    let error = add_table(&ctx, "orders", &[shop.path("orders")], &TableOptions::default())
+        .await
+        .unwrap_err();
     says(&error, &["two sources give the table `orders`", "orders"]);
+}
+
+#[tokio::test]
+async fn a_partitioned_folder_of_rewritten_text() {
+    let shop = Shop::new();
+    let ctx = session();
+    shop.file("sales/month=01/a.csv", b"name;n\nM\xfcller;-\n");
+    shop.file("sales/month=02/b.csv", b"name;n\nMaier;2\n");
+    add_path(
+        &ctx,
+        &shop.path("sales?delimiter=;&encoding=latin1&null=-"),
+        &TableOptions::default(),
+    )
+    .await
+    .unwrap();
+    check(
+        &ctx,
+        "SELECT sales.name, n, month FROM sales ORDER BY name",
+        &["Maier|2|02", "Müller|NULL|01"],
+    )
+    .await;
+    let plan =
+        rows(&ctx, "EXPLAIN SELECT n FROM sales WHERE month = '02'").await.unwrap().join("\n");
+    assert!(plan.contains("b.csv") && !plan.contains("a.csv"), "{plan}");
+    check(&ctx, "SELECT n FROM sales WHERE month = 2", &["2"]).await;
+    shop.file("visits/day=2024-01-01/k=7/a.csv", "n\n1\n");
+    shop.file("visits/day=2024-01-02/k=-10/a.csv", "n\n2\n");
+    add_path(&ctx, &shop.path("visits"), &TableOptions::default()).await.unwrap();
+    check(&ctx, "SELECT n FROM visits WHERE day = DATE '2024-01-02' AND k = -10", &["2"]).await;
+    check(&ctx, "SELECT n FROM visits WHERE day = '2024-01-01' AND k < 8", &["1"]).await;
+    fs::write(shop.path("sales/month=02/b.csv"), "name;n\nMaier;2\nMaier\n").unwrap();
+    says(&rows(&ctx, "SELECT sum(n) FROM sales").await.unwrap_err(), &["b.csv:3", "1 field"]);
+}
+
+#[tokio::test]
+async fn declared_columns() {
+    let shop = Shop::new();
+    let ctx = session();
+    let path = shop.parquet("t.parquet", "SELECT CAST(1 AS INT) AS id, 'x' AS name").await;
+    let sql = format!("CREATE EXTERNAL TABLE t (id BIGINT) STORED AS PARQUET LOCATION '{path}'");
+    rows(&ctx, &sql).await.unwrap();
+    check(&ctx, "SELECT *, arrow_typeof(id) FROM t", &["1|Int64"]).await;
+    let sql = format!("CREATE EXTERNAL TABLE u (ids BIGINT) STORED AS PARQUET LOCATION '{path}'");
+    says(
+        &rows(&ctx, &sql).await.unwrap_err(),
+        &["t.parquet", "no column `ids`", "did you mean `id`"],
+    );
+    let path = shop.file("c.csv", "id,name\n1,x\n");
+    let error = add_path(&ctx, &path, &options("columns=nam VARCHAR")).await.unwrap_err();
+    says(&error, &["no column `nam`", "did you mean `name`"]);
+    let error = add_path(&ctx, &path, &options("columns=name VERCHAR")).await.unwrap_err();
+    says(&error, &["no SQL type `VERCHAR`"]);
+    let error =
+        add_path(&ctx, &path, &options("header=false&columns=name VARCHAR")).await.unwrap_err();
+    says(&error, &["1 columns are declared", "c.csv"]);
 }
 
 #[tokio::test]
@@ -204,7 +280,11 @@ async fn bad_files() {
     fails(&shop.file("empty.parquet", ""), &["empty.parquet", "is empty (0 bytes)"]).await;
     fails(&shop.file("text.parquet", "id\n1\n"), &["text.parquet", "not a Parquet file"]).await;
     fails(&shop.file("mine.xlsx", "x"), &["mine.xlsx", "does not say what it holds"]).await;
-    fails(&shop.file("ragged.csv", "a,b\n\"1\n\",2\n\n3\n"), &["ragged.csv:5", "has 1 field", "header has 2"]).await;
+    fails(
+        &shop.file("ragged.csv", "a,b\n\"1\n\",2\n\n3\n"),
+        &["ragged.csv:5", "has 1 field", "header has 2"],
+    )
+    .await;
     fails(&shop.file("long.csv", "a,b\r\n1,2,3\r\n"), &["long.csv:2", "has 3 fields"]).await;
     let latin = b"name\nx\nM\xfcller\n";
     fails(&shop.file("latin.csv", latin), &["latin.csv:3", "not UTF-8", "windows-1252"]).await;
@@ -212,13 +292,25 @@ async fn bad_files() {
     fails(&shop.file("array.json", "[{\"a\":1}]"), &["array.json", "JSON array", "jq"]).await;
     fails(&shop.file("plain.csv.gz", "a\n1\n"), &["plain.csv.gz", "is not packed as gz"]).await;
     let parquet = fs::read(shop.parquet("whole.parquet", "SELECT 1 AS id").await).unwrap();
-    fails(&shop.file("wrong.csv", &parquet), &["wrong.csv", "holds Parquet data", "format=parquet"]).await;
-    fails(&shop.file("cut.parquet", &parquet[..parquet.len() - 9]), &["cut.parquet", "cut short"]).await;
+    fails(
+        &shop.file("wrong.csv", &parquet),
+        &["wrong.csv", "holds Parquet data", "format=parquet"],
+    )
+    .await;
+    fails(&shop.file("cut.parquet", &parquet[..parquet.len() - 9]), &["cut.parquet", "cut short"])
+        .await;
     fails(&shop.path("whole.paquet"), &["there is no file", "whole.parquet"]).await;
     fails(&shop.path("whole.parquet?delimiter=;"), &["`delimiter` says nothing"]).await;
     fails(&shop.path("ragged.csv?delimeter=;"), &["no table option", "`delimiter`"]).await;
     fails(&shop.path("ragged.csv?encoding=klingon"), &["no encoding"]).await;
     fails("s3://bucket/x.parquet", &["not on the file system"]).await;
+    let text: String = (0..20_000).map(|i| format!("{i},{}\n", i * i)).collect();
+    let bytes = futures::stream::iter([Ok(bytes::Bytes::from(text))]);
+    let packed = Compression::Gz.engine().convert_to_compress_stream(Box::pin(bytes)).unwrap();
+    let packed: Vec<bytes::Bytes> = futures::TryStreamExt::try_collect(packed).await.unwrap();
+    let packed = packed.concat();
+    fails(&shop.file("torn.csv.gz", &packed[..packed.len() / 2]), &["torn.csv.gz", "breaks off"])
+        .await;
     let ctx = session();
     add_path(&ctx, &shop.file("header.csv", "id,name\n"), &TableOptions::default()).await.unwrap();
     check(&ctx, "SELECT count(id), arrow_typeof(max(name)) FROM header", &["0|Utf8"]).await;
@@ -229,13 +321,23 @@ async fn create_external_table() {
     let shop = Shop::new();
     let ctx = session();
     let path = shop.file("in.txt", "a;b\n1;x\n-;y\n");
-    let sql = format!("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '{path}' OPTIONS (delimiter ';', 'format.has_header' 'true', null '-')");
+    let sql = format!(
+        "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '{path}' OPTIONS (delimiter ';', 'format.has_header' 'true', null '-')"
+    );
     rows(&ctx, &sql).await.unwrap();
     check(&ctx, "SELECT a, b FROM t", &["1|x", "NULL|y"]).await;
-    let sql = format!("CREATE EXTERNAL TABLE u (x VARCHAR, y VARCHAR) STORED AS CSV LOCATION '{path}' OPTIONS (delimiter ';')");
+    let error = add_table(&ctx, "t", std::slice::from_ref(&path), &options("format=csv"))
+        .await
+        .unwrap_err();
+    says(&error, &["two sources give the table `t`", "in.txt"]);
+    rows(&ctx, "DROP TABLE t").await.unwrap();
+    let sql = format!(
+        "CREATE EXTERNAL TABLE u (x VARCHAR, y VARCHAR) STORED AS CSV LOCATION '{path}' OPTIONS (delimiter ';')"
+    );
     rows(&ctx, &sql).await.unwrap();
     check(&ctx, "SELECT x FROM u", &["1", "-"]).await;
-    let sql = format!("CREATE EXTERNAL TABLE v STORED AS CSV LOCATION '{path}' OPTIONS (delimeter ';')");
+    let sql =
+        format!("CREATE EXTERNAL TABLE v STORED AS CSV LOCATION '{path}' OPTIONS (delimeter ';')");
     says(&rows(&ctx, &sql).await.unwrap_err(), &["no table option `delimeter`", "`delimiter`"]);
     shop.file("days/day=1/x.json", "{\"a\":1}\n");
     let sql = format!("CREATE EXTERNAL TABLE w STORED AS NDJSON LOCATION '{}'", shop.path("days"));
@@ -258,7 +360,12 @@ async fn direct_paths() {
     shop.file("bad.csv", "id,x\n2\n");
     check(&ctx, &format!("SELECT id FROM '{}'", shop.path("a.csv")), &["1"]).await;
     check(&ctx, &format!("SELECT sum(id) FROM \"{}\"", shop.path("?.csv")), &["3"]).await;
-    check(&ctx, &format!("SELECT id FROM '{}?header=false&columns=id VARCHAR' LIMIT 1", shop.path("a.csv")), &["id"]).await;
+    check(
+        &ctx,
+        &format!("SELECT id FROM '{}?header=false&columns=id VARCHAR' LIMIT 1", shop.path("a.csv")),
+        &["id"],
+    )
+    .await;
     let error = rows(&ctx, &format!("SELECT * FROM '{}'", shop.path("aa.csv"))).await.unwrap_err();
     says(&error, &["there is no file or folder", "did you mean"]);
     let error = rows(&ctx, &format!("SELECT * FROM '{}'", shop.path("bad.csv"))).await.unwrap_err();
@@ -313,7 +420,9 @@ async fn failures_while_reading() {
 async fn large_files_in_ranges() {
     let shop = Shop::new();
     let ctx = SessionContext::new_with_config(
-        datafusion::prelude::SessionConfig::new().with_target_partitions(4).with_repartition_file_min_size(1),
+        datafusion::prelude::SessionConfig::new()
+            .with_target_partitions(4)
+            .with_repartition_file_min_size(1),
     );
     let mut text = String::from("id,x\n");
     (0..50_000).for_each(|i| text.push_str(&format!("{i},{}\n", i % 7)));
@@ -322,7 +431,10 @@ async fn large_files_in_ranges() {
     let plan = rows(&ctx, "EXPLAIN SELECT sum(x) FROM big").await.unwrap().join("\n");
     assert!(plan.contains("4 groups"), "{plan}");
     fs::write(&path, text.replace("\n44444,", "\n44444,oops")).unwrap();
-    says(&rows(&ctx, "SELECT sum(x) FROM big").await.unwrap_err(), &["big.csv:44446", "column `x`"]);
+    says(
+        &rows(&ctx, "SELECT sum(x) FROM big").await.unwrap_err(),
+        &["big.csv:44446", "column `x`"],
+    );
 }
 
 #[tokio::test]
@@ -337,8 +449,15 @@ async fn parquet_answers_from_statistics() {
 }
 
 fn real(name: &str) -> Option<String> {
-    let folders = [std::env::var("COMPTOIR_DATA").unwrap_or_default(), "../shared/data".into(), "/work/shared/data".into()];
-    let path = folders.iter().map(|folder| PathBuf::from(folder).join(name)).find(|path| path.is_file())?;
+    let folders = [
+        std::env::var("COMPTOIR_DATA").unwrap_or_default(),
+        "../shared/data".into(),
+        "/work/shared/data".into(),
+    ];
+    let path = folders
+        .iter()
+        .map(|folder| PathBuf::from(folder).join(name))
+        .find(|path| path.is_file())?;
     Some(path.display().to_string())
 }
 
@@ -363,7 +482,8 @@ async fn real_data() {
     }
     if let Some(path) = real("avocado/avocado.csv") {
         add_path(&ctx, &path, &none).await.unwrap();
-        check(&ctx, "SELECT count(\"Total Volume\"), max(year) FROM avocado", &["18249|2018"]).await;
+        check(&ctx, "SELECT count(\"Total Volume\"), max(year) FROM avocado", &["18249|2018"])
+            .await;
     }
     if let Some(path) = real("groceries/groceries.csv") {
         add_path(&ctx, &format!("{path}?header=false&ragged=true"), &none).await.unwrap();

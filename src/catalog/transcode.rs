@@ -24,8 +24,8 @@ use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 
 use super::options::Compression;
@@ -71,12 +71,16 @@ impl Form {
     /// Opens a file as plain text.
     pub(super) fn open(&self, path: &FilePath) -> Result<Box<dyn BufRead + Send>> {
         let file = File::open(path).map_err(|error| super::sniff::unreadable(path, &error))?;
-        let read = self.compression.engine().convert_read(BufReader::with_capacity(BUFFER, file))?;
+        let read =
+            self.compression.engine().convert_read(BufReader::with_capacity(BUFFER, file))?;
         Ok(if self.is_plain() {
             Box::new(BufReader::with_capacity(BUFFER, read))
         } else {
             let rewriter = Rewriter::new(self);
-            Box::new(BufReader::with_capacity(BUFFER, Rewritten { read, rewriter, out: vec![], at: 0, ended: false }))
+            Box::new(BufReader::with_capacity(
+                BUFFER,
+                Rewritten { read, rewriter, out: vec![], at: 0, ended: false },
+            ))
         })
     }
 }
@@ -166,8 +170,12 @@ impl Blanks {
                     if self.pending && self.in_line {
                         out.push(b'\t');
                     }
+                    // A quote opens a value only where a value begins; elsewhere it is an inch.
+                    let begins = self.pending || !self.in_line;
+                    if byte == b'"' {
+                        self.quoted = begins && !self.quoted;
+                    }
                     (self.in_line, self.pending) = (true, false);
-                    self.quoted ^= byte == b'"';
                     out.push(byte);
                 }
             }
@@ -217,7 +225,9 @@ impl fmt::Display for TextStore {
 }
 
 fn refused(what: &str) -> object_store::Error {
-    let error = Error::query(format!("{what} is not possible on a text file that is rewritten as it is read"));
+    let error = Error::query(format!(
+        "{what} is not possible on a text file that is rewritten as it is read"
+    ));
     object_store::Error::Generic { store: "comptoir-text", source: Box::new(error) }
 }
 
@@ -230,7 +240,11 @@ fn generic(error: DataFusionError) -> object_store::Error {
 
 #[async_trait]
 impl ObjectStore for TextStore {
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> object_store::Result<GetResult> {
+    async fn get_opts(
+        &self,
+        location: &Path,
+        options: GetOptions,
+    ) -> object_store::Result<GetResult> {
         if options.head {
             return self.files.get_opts(location, options).await;
         }
@@ -238,21 +252,25 @@ impl ObjectStore for TextStore {
             return Err(refused("reading a byte range"));
         }
         let whole = self.files.get_opts(location, options).await?;
-        let (meta, range, attributes) = (whole.meta.clone(), whole.range.clone(), whole.attributes.clone());
+        let (meta, range, attributes) =
+            (whole.meta.clone(), whole.range.clone(), whole.attributes.clone());
         let bytes = whole.into_stream().map_err(DataFusionError::from).boxed();
         let unpacked = self.form.compression.engine().convert_stream(bytes).map_err(generic)?;
         let rewriter = Rewriter::new(&self.form);
-        let text = futures::stream::try_unfold((unpacked, Some(rewriter)), async |(mut input, rewriter)| {
-            let Some(mut rewriter) = rewriter else { return Ok(None) };
-            let chunk = input.try_next().await.map_err(generic)?;
-            let pushed = rewriter.push(chunk.as_deref().unwrap_or_default(), chunk.is_none());
-            let out = pushed.map_err(|error| object_store::Error::Generic {
-                store: "comptoir-text",
-                source: Box::new(error),
-            })?;
-            let rest = chunk.map(|_| rewriter);
-            Ok(Some((Bytes::from(out), (input, rest))))
-        });
+        let text = futures::stream::try_unfold(
+            (unpacked, Some(rewriter)),
+            async |(mut input, rewriter)| {
+                let Some(mut rewriter) = rewriter else { return Ok(None) };
+                let chunk = input.try_next().await.map_err(generic)?;
+                let pushed = rewriter.push(chunk.as_deref().unwrap_or_default(), chunk.is_none());
+                let out = pushed.map_err(|error| object_store::Error::Generic {
+                    store: "comptoir-text",
+                    source: Box::new(error),
+                })?;
+                let rest = chunk.map(|_| rewriter);
+                Ok(Some((Bytes::from(out), (input, rest))))
+            },
+        );
         let payload = GetResultPayload::Stream(text.boxed());
         Ok(GetResult { payload, meta, range, attributes })
     }
@@ -265,7 +283,12 @@ impl ObjectStore for TextStore {
         self.files.list_with_delimiter(prefix).await
     }
 
-    async fn put_opts(&self, _: &Path, _: PutPayload, _: PutOptions) -> object_store::Result<PutResult> {
+    async fn put_opts(
+        &self,
+        _: &Path,
+        _: PutPayload,
+        _: PutOptions,
+    ) -> object_store::Result<PutResult> {
         Err(refused("writing"))
     }
 
@@ -314,8 +337,11 @@ mod tests {
         assert_eq!(rewrite(&form("windows-1252", false), b"caf\xe9 \x80"), Ok("café €".into()));
         assert_eq!(rewrite(&form("utf-16le", false), b"\xff\xfea\0\xe9\0"), Ok("aé".into()));
         assert_eq!(rewrite(&form("shift_jis", false), b"a\n\x81\xff"), Err(2));
-        let text = b" id  date \t n\r\n 1 2  3 \r\n\"a  b\" c";
-        assert_eq!(rewrite(&form("utf-8", true), text), Ok("id\tdate\tn\r\n1\t2\t3\r\n\"a  b\"\tc".into()));
+        let text = b" id  date \t n\r\n 1 2  3\" 4 \r\n\"a  b\" c";
+        assert_eq!(
+            rewrite(&form("utf-8", true), text),
+            Ok("id\tdate\tn\r\n1\t2\t3\"\t4\r\n\"a  b\"\tc".into())
+        );
     }
 
     #[test]

@@ -7,13 +7,76 @@
 //! columns are read as text, and a view over the scan turns them into what they are. A view is a logical plan: filters
 //! and projections go through it, and it can be sent to another process.
 
-use arrow::datatypes::{DataType, Schema};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue};
+use datafusion::datasource::ViewTable;
 use datafusion::functions::expr_fn::{btrim, regexp_like, replace, to_date, to_timestamp_micros};
-use datafusion::logical_expr::{Expr, ExprSchemable, cast, in_list, lit, when};
-use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::logical_expr::{
+    Expr, ExprSchemable, LogicalPlan, TableProviderFilterPushDown, TableType, cast, in_list, lit,
+    when,
+};
+use datafusion::physical_plan::ExecutionPlan;
 
 use super::kind::{COMMA_NUMBER, Reading};
 use crate::error::Result;
+
+/// A view that is a table to the user: `DROP TABLE` and `SHOW TABLES` need not know how its columns are read.
+#[derive(Debug)]
+pub(super) struct TypedTable {
+    view: ViewTable,
+}
+
+impl TypedTable {
+    pub(super) fn new(plan: LogicalPlan, definition: Option<String>) -> Self {
+        Self { view: ViewTable::new(plan, definition) }
+    }
+
+    pub(super) fn plan(&self) -> &LogicalPlan {
+        self.view.logical_plan()
+    }
+}
+
+#[async_trait]
+impl TableProvider for TypedTable {
+    fn schema(&self) -> SchemaRef {
+        self.view.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    /// The planner puts this plan in the table's place, so nothing of ours is left in a query.
+    fn get_logical_plan(&self) -> Option<Cow<'_, LogicalPlan>> {
+        self.view.get_logical_plan()
+    }
+
+    fn get_table_definition(&self) -> Option<&str> {
+        self.view.get_table_definition()
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
+        self.view.supports_filters_pushdown(filters)
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        self.view.scan(state, projection, filters, limit).await
+    }
+}
 
 /// Whether the engine's CSV reader cannot give this column as it is meant.
 pub(super) fn needs_view(data_type: &DataType, by_format: bool, reading: &Reading) -> bool {
@@ -65,7 +128,8 @@ fn typed(
     }
     if !nulls.is_empty() {
         let words = nulls.into_iter().map(lit).collect();
-        text = when(in_list(text.clone(), words, false), lit(ScalarValue::Utf8(None))).otherwise(text)?;
+        text = when(in_list(text.clone(), words, false), lit(ScalarValue::Utf8(None)))
+            .otherwise(text)?;
     }
     if by_format {
         return Ok(match (data_type, &reading.date_format, &reading.timestamp_format) {

@@ -17,7 +17,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, LargeBinaryArray, LargeBinaryBuilder,
     PrimitiveArray, StructArray, UInt64Array,
 };
-use arrow::buffer::NullBuffer;
+use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Fields, Int64Type, UInt64Type};
 use datafusion_common::{Result, ScalarValue, exec_datafusion_err, exec_err};
@@ -536,7 +536,8 @@ struct Results<A: Amount> {
     first: Vec<i64>,
     last: Vec<i64>,
     orders: Vec<i64>,
-    amount: Vec<Option<<A::Total as ArrowPrimitiveType>::Native>>,
+    amount: Vec<<A::Total as ArrowPrimitiveType>::Native>,
+    has_amount: Vec<bool>,
     duplicates: Vec<i64>,
 }
 
@@ -547,6 +548,7 @@ impl<A: Amount> Results<A> {
             last: Vec::with_capacity(groups),
             orders: Vec::with_capacity(groups),
             amount: Vec::with_capacity(groups),
+            has_amount: Vec::with_capacity(groups),
             duplicates: Vec::with_capacity(groups),
         }
     }
@@ -560,19 +562,22 @@ impl<A: Amount> Results<A> {
         self.first.push(counted.first);
         self.last.push(counted.last);
         self.orders.push(counted.orders);
-        self.amount.push(total);
+        self.amount.push(total.unwrap_or_default());
+        self.has_amount.push(total.is_some());
         self.duplicates.push(duplicates);
     }
 
     fn finish(self, types: &Types) -> Result<ArrayRef> {
         let known = |times: Vec<i64>| {
-            let nulls: NullBuffer = times.iter().map(|at| *at != NO_TIME).collect();
-            cast(&Int64Array::new(times.into(), Some(nulls)), &types.ordered_at)
+            let known = BooleanBuffer::collect_bool(times.len(), |group| times[group] != NO_TIME);
+            let nulls = Some(NullBuffer::new(known));
+            cast(&Int64Array::new(times.into(), nulls), &types.ordered_at)
         };
         let [_, _, _, amount, _] = &types.result[..] else {
             return Err(exec_datafusion_err!("`order_summary` returns five fields"));
         };
-        let amounts: PrimitiveArray<A::Total> = self.amount.into_iter().collect();
+        let nulls = Some(NullBuffer::from(self.has_amount));
+        let amounts = PrimitiveArray::<A::Total>::new(self.amount.into(), nulls);
         let columns: Vec<ArrayRef> = vec![
             known(self.first)?,
             known(self.last)?,
