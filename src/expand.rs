@@ -16,12 +16,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use comptoir_udfs::RelationFunction;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Span, TableReference};
 use datafusion::datasource::{TableProvider, provider_as_source};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, MacroArg, MacroDefinition, ObjectName, Spanned,
     TableFactor, TableFunctionArgs,
@@ -219,8 +220,8 @@ impl TableFunctions {
                 bound.finish(planned).map_err(|e| inside(e, &name).at(place))?
             }
         };
-        LogicalPlanBuilder::from(plan)
-            .alias(TableReference::bare(name.clone()))
+        typed_placeholders(plan)
+            .and_then(|plan| LogicalPlanBuilder::from(plan).alias(TableReference::bare(name.clone())))
             .and_then(LogicalPlanBuilder::build)
             .map_err(|e| inside(e, &name).at(place))
     }
@@ -402,6 +403,24 @@ impl Drop for Body {
     fn drop(&mut self) {
         EXPANSION.with_borrow_mut(|e| e.calls.pop());
     }
+}
+
+/// Gives `CAST($1 AS T)`, which is how a constant parameter stands in a body, the type that the cast says: DataFusion
+/// infers the types of a prepared statement's values from comparisons only.
+fn typed_placeholders(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+    let typed = |expr: PlanExpr| {
+        let PlanExpr::Cast(mut cast) = expr else { return Ok(Transformed::no(expr)) };
+        let mut changed = false;
+        if let PlanExpr::Placeholder(placeholder) = cast.expr.as_mut()
+            && placeholder.field.is_none()
+        {
+            placeholder.field = Some(Arc::clone(&cast.field));
+            changed = true;
+        }
+        Ok(Transformed::new_transformed(PlanExpr::Cast(cast), changed))
+    };
+    let done = plan.transform_up_with_subqueries(|node| node.map_expressions(|e| e.transform_up(typed)))?;
+    Ok(done.data)
 }
 
 /// Keeps a plan under a name that nobody can write.
