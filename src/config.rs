@@ -80,8 +80,9 @@ impl Config {
             None if Path::new(FILE).is_file() => Path::new(FILE),
             None => return Ok(Self::default()),
         };
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| Error::usage(format!("cannot read the configuration `{}`: {e}", path.display())))?;
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            Error::usage(format!("cannot read the configuration `{}`: {e}", path.display()))
+        })?;
         Self::parse(&text, path.parent().unwrap_or(Path::new("")))
             .map_err(|e| e.context(format_args!("`{}`", path.display())))
     }
@@ -91,7 +92,10 @@ impl Config {
         let wrong = |e: toml::de::Error| Error::usage(e.to_string().trim().to_string());
         let written: Written = toml::from_str(text).map_err(wrong)?;
         let within = |path: &str| -> String {
-            if Path::new(path).is_absolute() || path.contains("://") || folder.as_os_str().is_empty() {
+            if Path::new(path).is_absolute()
+                || path.contains("://")
+                || folder.as_os_str().is_empty()
+            {
                 path.to_string()
             } else {
                 folder.join(path).to_string_lossy().into_owned()
@@ -105,10 +109,9 @@ impl Config {
                     OneOrMany::One(path) => vec![within(&path)],
                     OneOrMany::Many(paths) => paths.iter().map(|p| within(p)).collect(),
                 };
-                let options = table
-                    .options
-                    .try_into()
-                    .map_err(|e: toml::de::Error| wrong(e).context(format_args!("[tables.{name}]")))?;
+                let options = table.options.try_into().map_err(|e: toml::de::Error| {
+                    wrong(e).context(format_args!("[tables.{name}]"))
+                })?;
                 Ok((name, Table { paths, options }))
             })
             .collect::<Result<_>>()?;
@@ -131,7 +134,10 @@ pub fn at_least_one(threads: usize) -> Result<usize> {
 
 /// `500MB`, `2GB`, `1.5 GiB`, `1000000`: powers of a thousand, or of 1,024 with an `i`.
 pub fn parse_bytes(text: &str) -> Result<usize> {
-    let wrong = || Error::usage(format!("`{text}` is not a size")).hint("write something like `500MB`, `2GB` or `1.5GiB`");
+    let wrong = || {
+        Error::usage(format!("`{text}` is not a size"))
+            .hint("write something like `500MB`, `2GB` or `1.5GiB`")
+    };
     let trimmed = text.trim();
     let digits = trimmed.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at(digits);
@@ -160,7 +166,9 @@ mod tests {
 
     #[test]
     fn sizes_are_read_with_their_units() {
-        for (text, bytes) in [("2GB", 2_000_000_000), ("1.5 GiB", 1_610_612_736), ("512", 512), ("64kb", 64_000)] {
+        for (text, bytes) in
+            [("2GB", 2_000_000_000), ("1.5 GiB", 1_610_612_736), ("512", 512), ("64kb", 64_000)]
+        {
             assert_eq!(parse_bytes(text).expect(text), bytes);
         }
         for text in ["", "GB", "-1GB", "2 apples", "0", "1e99GB"] {
@@ -182,8 +190,12 @@ mod tests {
     fn an_unknown_key_is_refused_by_name() {
         let error = Config::parse("thread = 2", Path::new("")).expect_err("unknown");
         assert!(error.message.contains("thread"), "{error}");
-        let error = Config::parse("[tables.a]\npath = \"x\"\ndelimeter = \";\"", Path::new("")).expect_err("unknown");
-        assert!(error.message.contains("delimeter") && error.message.contains("tables.a"), "{error}");
+        let error = Config::parse("[tables.a]\npath = \"x\"\ndelimeter = \";\"", Path::new(""))
+            .expect_err("unknown");
+        assert!(
+            error.message.contains("delimeter") && error.message.contains("tables.a"),
+            "{error}"
+        );
         assert!(Config::parse("threads = 0", Path::new("")).is_err());
     }
 }

@@ -18,10 +18,14 @@ pub fn render(error: &Error, sql: &str, path: &str) -> String {
         ),
         None => annotate_snippets::Group::with_title(title),
     };
-    let group = error.notes.iter().fold(group, |g, note| g.element(Level::NOTE.message(note.as_str())));
-    report.push(error.hints.iter().fold(group, |g, hint| {
-        g.element(Level::HELP.with_name("hint").message(hint.as_str()))
-    }));
+    let group =
+        error.notes.iter().fold(group, |g, note| g.element(Level::NOTE.message(note.as_str())));
+    report.push(
+        error
+            .hints
+            .iter()
+            .fold(group, |g, hint| g.element(Level::HELP.with_name("hint").message(hint.as_str()))),
+    );
     Renderer::plain().render(&report)
 }
 
@@ -53,7 +57,8 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .filter(|c| *c != name)
         .map(|c| {
             let found = c.to_lowercase();
-            let contains = !wanted.is_empty() && (found.contains(&wanted) || wanted.contains(&found));
+            let contains =
+                !wanted.is_empty() && (found.contains(&wanted) || wanted.contains(&found));
             let score = strsim::normalized_damerau_levenshtein(&wanted, &found);
             (if contains && wanted.len().min(found.len()) >= 3 { score.max(0.7) } else { score }, c)
         })
@@ -111,8 +116,15 @@ mod tests {
 
     #[test]
     fn the_caret_stands_under_the_place_also_after_accents() {
-        let text = render(&Error::query("no such table").at(span(2, 11, 15)).hint("try x"), "-- é\nfrom 'été' nope", "sql");
-        assert!(text.contains("no such table") && text.contains("^^^^") && text.contains("hint: try x"), "{text}");
+        let text = render(
+            &Error::query("no such table").at(span(2, 11, 15)).hint("try x"),
+            "-- é\nfrom 'été' nope",
+            "sql",
+        );
+        assert!(
+            text.contains("no such table") && text.contains("^^^^") && text.contains("hint: try x"),
+            "{text}"
+        );
         assert!(text.lines().any(|l| l.ends_with("          ^^^^")), "{text}");
     }
 
@@ -125,13 +137,17 @@ mod tests {
 
     #[test]
     fn the_parser_place_is_read_and_removed() {
-        let (words, place) = parser_place("sql parser error: Expected: ), found: EOF at Line: 3, Column: 7");
+        let (words, place) =
+            parser_place("sql parser error: Expected: ), found: EOF at Line: 3, Column: 7");
         assert_eq!((words.as_str(), place), ("Expected: ), found: EOF", span(3, 7, 7)));
     }
 
     #[test]
     fn near_names_come_best_first() {
-        assert_eq!(nearest("rfm_scor", ["rfm_score", "rfm_score_checks", "pareto"])[0], "rfm_score");
+        assert_eq!(
+            nearest("rfm_scor", ["rfm_score", "rfm_score_checks", "pareto"])[0],
+            "rfm_score"
+        );
         assert!(nearest("zzz", ["rfm_score", "pareto"]).is_empty());
     }
 }

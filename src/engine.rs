@@ -66,7 +66,8 @@ impl Engine {
         let mut parsed = rewritten(&statement.parsed)?;
         self.functions.inline_scalars(&mut parsed)?;
         let state = self.ctx.state();
-        let plan = state.statement_to_plan(parsed).await.map_err(|e| self.explain(Error::from(e)))?;
+        let plan =
+            state.statement_to_plan(parsed).await.map_err(|e| self.explain(Error::from(e)))?;
         self.gates.iter().try_for_each(|gate| gate.check(&plan))?;
         Ok(plan)
     }
@@ -76,7 +77,12 @@ impl Engine {
         if let Parsed::Statement(sql) = &statement.parsed
             && let Sql::CreateMacro { or_replace, name, args, definition, .. } = sql.as_ref()
         {
-            self.functions.define(name, args.clone().unwrap_or_default(), definition.clone(), *or_replace)?;
+            self.functions.define(
+                name,
+                args.clone().unwrap_or_default(),
+                definition.clone(),
+                *or_replace,
+            )?;
             return Ok(Outcome::Done);
         }
         let plan = self.plan(statement).await?;
@@ -86,7 +92,11 @@ impl Engine {
         if writes {
             return Ok(Outcome::Written(rows));
         }
-        Ok(if defines && rows.schema().fields().is_empty() { Outcome::Done } else { Outcome::Rows(rows) })
+        Ok(if defines && rows.schema().fields().is_empty() {
+            Outcome::Done
+        } else {
+            Outcome::Rows(rows)
+        })
     }
 
     /// Runs one statement and collects its rows: for programs and tests with small results.
@@ -124,7 +134,8 @@ impl Engine {
             let reference = TableReference::bare(reference.table().to_string());
             return self.functions.unknown_table(&reference).at(error.span);
         }
-        let function = quoted("Invalid function '").or_else(|| quoted("There is no window function named "));
+        let function =
+            quoted("Invalid function '").or_else(|| quoted("There is no window function named "));
         if let Some(name) = function.map(|n| n.trim().to_string()) {
             let unknown = Error::query(format!("there is no function `{name}`")).at(error.span);
             if self.functions.knows(&name) {
@@ -152,11 +163,21 @@ fn rewritten(parsed: &Parsed) -> Result<Parsed> {
     let Sql::ShowFunctions { filter, .. } = sql.as_ref() else { return Ok(parsed.clone()) };
     let condition = match filter {
         None => String::new(),
-        Some(ShowStatementFilter::Like(pattern)) => format!(" WHERE name LIKE '{}'", pattern.replace('\'', "''")),
-        Some(ShowStatementFilter::ILike(pattern)) => format!(" WHERE name ILIKE '{}'", pattern.replace('\'', "''")),
+        Some(ShowStatementFilter::Like(pattern)) => {
+            format!(" WHERE name LIKE '{}'", pattern.replace('\'', "''"))
+        }
+        Some(ShowStatementFilter::ILike(pattern)) => {
+            format!(" WHERE name ILIKE '{}'", pattern.replace('\'', "''"))
+        }
         Some(ShowStatementFilter::Where(condition)) => format!(" WHERE {condition}"),
-        Some(ShowStatementFilter::NoKeyword(word)) => format!(" WHERE name LIKE '{}'", word.replace('\'', "''")),
+        Some(ShowStatementFilter::NoKeyword(word)) => {
+            format!(" WHERE name LIKE '{}'", word.replace('\'', "''"))
+        }
     };
     let statements = parse(&format!("SELECT * FROM {LISTING}(){condition} ORDER BY name, kind"))?;
-    statements.into_iter().next().map(|s| s.parsed).ok_or_else(|| Error::query("SHOW FUNCTIONS failed"))
+    statements
+        .into_iter()
+        .next()
+        .map(|s| s.parsed)
+        .ok_or_else(|| Error::query("SHOW FUNCTIONS failed"))
 }

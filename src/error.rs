@@ -144,7 +144,9 @@ impl From<ParquetError> for Error {
 
 fn convert(error: &DataFusionError) -> Error {
     match error {
-        DataFusionError::Diagnostic(diagnostic, inner) => from_diagnostic(diagnostic, convert(inner)),
+        DataFusionError::Diagnostic(diagnostic, inner) => {
+            from_diagnostic(diagnostic, convert(inner))
+        }
         DataFusionError::Context(_, inner) => convert(inner),
         DataFusionError::Shared(inner) => convert(inner),
         // Several errors of one statement: the first is shown whole, the others as notes.
@@ -168,7 +170,9 @@ fn convert(error: &DataFusionError) -> Error {
                 let error = Error::query(format!("column `{}` not found", field.name));
                 match crate::diagnostic::nearest(&field.name, names.iter().copied()).as_slice() {
                     [] => error.note(format!("columns here: {}", names.join(", "))),
-                    near => error.hint(format!("did you mean {}?", crate::diagnostic::or_list(near))),
+                    near => {
+                        error.hint(format!("did you mean {}?", crate::diagnostic::or_list(near)))
+                    }
                 }
             }
             other => Error::query(other.to_string()),
@@ -178,15 +182,18 @@ fn convert(error: &DataFusionError) -> Error {
             Error::query(message).at(span)
         }
         DataFusionError::Configuration(message) => Error::usage(plain(message)),
-        DataFusionError::ResourcesExhausted(message) => Error::query(plain(message))
-            .hint("raise `--memory-limit`, or leave more room for spilling in the temporary folder"),
+        DataFusionError::ResourcesExhausted(message) => Error::query(plain(message)).hint(
+            "raise `--memory-limit`, or leave more room for spilling in the temporary folder",
+        ),
         DataFusionError::Internal(message) => {
             Error::query(format!("Comptoir met a case it was not built for: {}", plain(message)))
                 .hint("this is our bug: please report the statement")
         }
         DataFusionError::ObjectStore(source) => Error::query(source.to_string()),
         DataFusionError::IoError(source) => Error::query(source.to_string()),
-        DataFusionError::ExecutionJoin(source) => Error::query(format!("a worker stopped: {source}")),
+        DataFusionError::ExecutionJoin(source) => {
+            Error::query(format!("a worker stopped: {source}"))
+        }
         DataFusionError::NotImplemented(message)
         | DataFusionError::Plan(message)
         | DataFusionError::Execution(message)
@@ -229,7 +236,10 @@ mod tests {
     #[test]
     fn our_error_survives_a_round_trip_through_datafusion() {
         let error = Error::usage("no").hint("yes");
-        let back = Error::from(DataFusionError::Context("x".into(), Box::new(DataFusionError::from(error))));
+        let back = Error::from(DataFusionError::Context(
+            "x".into(),
+            Box::new(DataFusionError::from(error)),
+        ));
         assert_eq!((back.kind, back.message.as_str(), back.hints.len()), (Kind::Usage, "no", 1));
     }
 

@@ -127,7 +127,8 @@ fn staged_url(target: &str, scheme: &str) -> Option<String> {
         Err(_) => std::path::absolute(target).ok()?,
     };
     let is_folder = target.ends_with('/') || path.is_dir();
-    let url = if is_folder { Url::from_directory_path(&path) } else { Url::from_file_path(&path) }.ok()?;
+    let url = if is_folder { Url::from_directory_path(&path) } else { Url::from_file_path(&path) }
+        .ok()?;
     Some(format!("{scheme}://{}", url.path()))
 }
 

@@ -21,11 +21,13 @@ use datafusion::common::{Span, TableReference};
 use datafusion::datasource::{TableProvider, provider_as_source};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
+use datafusion::logical_expr::planner::{
+    PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
+};
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, MacroArg, MacroDefinition, ObjectName, Spanned,
-    TableFactor, TableFunctionArgs,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, MacroArg,
+    MacroDefinition, ObjectName, Spanned, TableFactor, TableFunctionArgs,
 };
 use futures::FutureExt;
 
@@ -92,8 +94,15 @@ pub const LISTING: &str = "functions";
 impl TableFunctions {
     /// The functions of a session that knows the library.
     pub fn new(state: Weak<parking_lot::RwLock<SessionState>>, library: Library) -> Self {
-        let relations = comptoir_udfs::relations().into_iter().map(|f| (f.name().to_string(), f)).collect();
-        Self { state, library: RwLock::new(library), relations, own: RwLock::default(), scalars: RwLock::default() }
+        let relations =
+            comptoir_udfs::relations().into_iter().map(|f| (f.name().to_string(), f)).collect();
+        Self {
+            state,
+            library: RwLock::new(library),
+            relations,
+            own: RwLock::default(),
+            scalars: RwLock::default(),
+        }
     }
 
     /// Adds a `CREATE [OR REPLACE] MACRO` of the session.
@@ -108,12 +117,17 @@ impl TableFunctions {
         let place = Span::try_from_sqlparser_span(ident.span);
         let key = normalise(&ident);
         if name.0.len() > 1 {
-            return Err(Error::query(format!("a macro's name has no schema: write `{key}`")).at(place));
+            return Err(
+                Error::query(format!("a macro's name has no schema: write `{key}`")).at(place)
+            );
         }
         for (i, argument) in arguments.iter().enumerate() {
             if arguments[..i].iter().any(|a| a.name.value == argument.name.value) {
-                return Err(Error::query(format!("the parameter `{}` stands there twice", argument.name.value))
-                    .at(Span::try_from_sqlparser_span(argument.name.span)));
+                return Err(Error::query(format!(
+                    "the parameter `{}` stands there twice",
+                    argument.name.value
+                ))
+                .at(Span::try_from_sqlparser_span(argument.name.span)));
             }
         }
         let built_in = lock(&self.library).find(&key).is_some()
@@ -121,7 +135,10 @@ impl TableFunctions {
             || key == LISTING
             || self.state()?.read().table_functions().contains_key(&key);
         if built_in {
-            return Err(Error::query(format!("`{key}` is a function of Comptoir; choose another name")).at(place));
+            return Err(Error::query(format!(
+                "`{key}` is a function of Comptoir; choose another name"
+            ))
+            .at(place));
         }
         let taken = lock(&self.own).contains_key(&key) || lock(&self.scalars).contains_key(&key);
         if taken && !or_replace {
@@ -133,17 +150,27 @@ impl TableFunctions {
             MacroDefinition::Table(body) => {
                 let macro_ = rewrite::own_macro(self, &key, arguments, *body)?;
                 self.scalars.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
-                self.own.write().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::new(macro_));
+                self.own
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(key, Arc::new(macro_));
             }
             MacroDefinition::Expr(body) => {
                 let state = self.state()?;
-                if state.read().scalar_functions().contains_key(&key) || state.read().aggregate_functions().contains_key(&key)
+                if state.read().scalar_functions().contains_key(&key)
+                    || state.read().aggregate_functions().contains_key(&key)
                 {
-                    return Err(Error::query(format!("`{key}` is a function already; choose another name")).at(place));
+                    return Err(Error::query(format!(
+                        "`{key}` is a function already; choose another name"
+                    ))
+                    .at(place));
                 }
                 let macro_ = ScalarMacro::new(&key, arguments, body)?;
                 self.own.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
-                self.scalars.write().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::new(macro_));
+                self.scalars
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(key, Arc::new(macro_));
             }
         }
         Ok(())
@@ -186,7 +213,9 @@ impl TableFunctions {
     }
 
     fn state(&self) -> Result<Arc<parking_lot::RwLock<SessionState>>> {
-        self.state.upgrade().ok_or_else(|| Error::query("the session that these functions belong to has ended"))
+        self.state
+            .upgrade()
+            .ok_or_else(|| Error::query("the session that these functions belong to has ended"))
     }
 
     /// Plans a call in the caller's scope.
@@ -221,13 +250,19 @@ impl TableFunctions {
             }
         };
         typed_placeholders(plan)
-            .and_then(|plan| LogicalPlanBuilder::from(plan).alias(TableReference::bare(name.clone())))
+            .and_then(|plan| {
+                LogicalPlanBuilder::from(plan).alias(TableReference::bare(name.clone()))
+            })
             .and_then(LogicalPlanBuilder::build)
             .map_err(|e| inside(e, &name).at(place))
     }
 
     /// Plans what a relation argument names: the caller's own names first, then the catalog.
-    fn named_relation(&self, name: ObjectName, context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
+    fn named_relation(
+        &self,
+        name: ObjectName,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<LogicalPlan> {
         let place = Span::try_from_sqlparser_span(name.span());
         let reference = context.object_name_to_table_reference(name.clone())?;
         // A common table expression, or a table that the statement reads elsewhere too.
@@ -243,7 +278,8 @@ impl TableFunctions {
     /// A scan of a table of the catalog, whatever names are in scope where it is asked for.
     fn catalog_table(&self, reference: TableReference) -> Result<Option<LogicalPlan>> {
         let Some(provider) = self.provider(&reference)? else { return Ok(None) };
-        let plan = LogicalPlanBuilder::scan(reference, provider_as_source(provider), None)?.build()?;
+        let plan =
+            LogicalPlanBuilder::scan(reference, provider_as_source(provider), None)?.build()?;
         Ok(Some(plan))
     }
 
@@ -261,7 +297,9 @@ impl TableFunctions {
         });
         match asked.join() {
             Ok(found) => Ok(found?),
-            Err(_) => Err(Error::query(format!("looking up the table `{}` failed", reference.table()))),
+            Err(_) => {
+                Err(Error::query(format!("looking up the table `{}` failed", reference.table())))
+            }
         }
     }
 
@@ -269,7 +307,9 @@ impl TableFunctions {
         let names = self.names();
         let error = Error::query(format!("there is no table function `{name}`"));
         match nearest(name, names.iter().map(String::as_str)).as_slice() {
-            [] => error.hint(format!("`SELECT name, description FROM {LISTING}() WHERE kind = 'table'` lists them")),
+            [] => error.hint(format!(
+                "`SELECT name, description FROM {LISTING}() WHERE kind = 'table'` lists them"
+            )),
             near => error.hint(format!("did you mean {}?", or_list(near))),
         }
     }
@@ -280,7 +320,9 @@ impl TableFunctions {
         let Ok(state) = self.state() else { return error };
         let names = table_names(&state.read());
         match nearest(reference.table(), names.iter().map(String::as_str)).as_slice() {
-            [] if names.is_empty() => error.hint("no table is loaded: give files with `--data PATH`"),
+            [] if names.is_empty() => {
+                error.hint("no table is loaded: give files with `--data PATH`")
+            }
             [] if names.len() <= 12 => error.note(format!("tables here: {}", names.join(", "))),
             [] => error.hint("`SHOW TABLES` lists them"),
             near => error.hint(format!("did you mean {}?", or_list(near))),
@@ -295,9 +337,17 @@ pub(crate) fn table_names(state: &SessionState) -> Vec<String> {
     let Some(catalog) = catalogs.catalog(&options.default_catalog) else { return vec![] };
     let mut names = vec![];
     for schema_name in catalog.schema_names() {
-        let Some(schema) = catalog.schema(&schema_name).filter(|_| schema_name != "information_schema") else { continue };
+        let Some(schema) =
+            catalog.schema(&schema_name).filter(|_| schema_name != "information_schema")
+        else {
+            continue;
+        };
         for table in schema.table_names() {
-            names.push(if schema_name == options.default_schema { table } else { format!("{schema_name}.{table}") });
+            names.push(if schema_name == options.default_schema {
+                table
+            } else {
+                format!("{schema_name}.{table}")
+            });
         }
     }
     names.sort();
@@ -313,19 +363,25 @@ impl RelationPlanner for TableFunctions {
         let (call, alias) = match relation {
             // DataFusion parses a sample and then reads the whole table: a wrong answer, and for groups a leak.
             TableFactor::Table { sample: Some(_), ref name, .. } => {
-                return Err(Error::query("TABLESAMPLE is not supported: it would be read and ignored")
-                    .at(Span::try_from_sqlparser_span(name.span()))
-                    .hint("filter on a hash of the key instead, which gives the same rows every time")
-                    .into());
+                return Err(Error::query(
+                    "TABLESAMPLE is not supported: it would be read and ignored",
+                )
+                .at(Span::try_from_sqlparser_span(name.span()))
+                .hint("filter on a hash of the key instead, which gives the same rows every time")
+                .into());
             }
             TableFactor::Table { ref name, args: None, .. } => {
                 let bound = match name.0.as_slice() {
-                    [one] => one.as_ident().and_then(|i| EXPANSION.with_borrow(|e| e.bound.get(&i.value).cloned())),
+                    [one] => one
+                        .as_ident()
+                        .and_then(|i| EXPANSION.with_borrow(|e| e.bound.get(&i.value).cloned())),
                     _ => None,
                 };
                 match (bound, relation) {
                     (Some(plan), TableFactor::Table { alias, .. }) => {
-                        return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))));
+                        return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(
+                            plan, alias,
+                        ))));
                     }
                     (_, relation) => return Ok(RelationPlanning::Original(Box::new(relation))),
                 }
@@ -336,7 +392,9 @@ impl RelationPlanner for TableFunctions {
                 (Call { name: last_ident(&name), arguments: arguments.args }, alias)
             }
             // `TABLE(name(…))`, the standard's spelling.
-            TableFactor::TableFunction { expr: Expr::Function(function), alias } => (call_of(function)?, alias),
+            TableFactor::TableFunction { expr: Expr::Function(function), alias } => {
+                (call_of(function)?, alias)
+            }
             TableFactor::Function { lateral, name, args, .. }
                 if self.knows(&normalise(&last_ident(&name)))
                     || args.iter().any(|a| !matches!(a, FunctionArg::Unnamed(_))) =>
@@ -345,10 +403,12 @@ impl RelationPlanner for TableFunctions {
                 let word = if lateral { "LATERAL " } else { "" };
                 let place = Span::try_from_sqlparser_span(name.span());
                 let written: Vec<String> = args.iter().map(ToString::to_string).collect();
-                return Err(Error::query(format!("`{word}{name}(…)` cannot take a table function's arguments"))
-                    .at(place)
-                    .hint(format!("write `{name}({})` without LATERAL", written.join(", ")))
-                    .into());
+                return Err(Error::query(format!(
+                    "`{word}{name}(…)` cannot take a table function's arguments"
+                ))
+                .at(place)
+                .hint(format!("write `{name}({})` without LATERAL", written.join(", ")))
+                .into());
             }
             other => return Ok(RelationPlanning::Original(Box::new(other))),
         };
@@ -360,7 +420,8 @@ impl RelationPlanner for TableFunctions {
 impl TableFunctions {
     /// True for a table function that somebody else registered with the session.
     fn is_theirs(&self, name: &str) -> bool {
-        !self.knows(name) && self.state().is_ok_and(|s| s.read().table_functions().contains_key(name))
+        !self.knows(name)
+            && self.state().is_ok_and(|s| s.read().table_functions().contains_key(name))
     }
 }
 
@@ -419,7 +480,8 @@ fn typed_placeholders(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError>
         }
         Ok(Transformed::new_transformed(PlanExpr::Cast(cast), changed))
     };
-    let done = plan.transform_up_with_subqueries(|node| node.map_expressions(|e| e.transform_up(typed)))?;
+    let done =
+        plan.transform_up_with_subqueries(|node| node.map_expressions(|e| e.transform_up(typed)))?;
     Ok(done.data)
 }
 
@@ -448,9 +510,10 @@ fn call_of(function: Function) -> Result<Call> {
     match function.args {
         FunctionArguments::List(list) => Ok(Call { name, arguments: list.args }),
         FunctionArguments::None => Ok(Call { name, arguments: vec![] }),
-        FunctionArguments::Subquery(query) => {
-            Ok(Call { name, arguments: vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Subquery(query)))] })
-        }
+        FunctionArguments::Subquery(query) => Ok(Call {
+            name,
+            arguments: vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Subquery(query)))],
+        }),
     }
 }
 
@@ -470,7 +533,11 @@ fn table_factor(name: ObjectName, arguments: Option<Vec<FunctionArg>>) -> TableF
 }
 
 fn last_ident(name: &ObjectName) -> Ident {
-    name.0.last().and_then(|p| p.as_ident()).cloned().unwrap_or_else(|| Ident::new(name.to_string()))
+    name.0
+        .last()
+        .and_then(|p| p.as_ident())
+        .cloned()
+        .unwrap_or_else(|| Ident::new(name.to_string()))
 }
 
 /// SQL's rule for names: what is not quoted is lower case.

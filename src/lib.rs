@@ -55,21 +55,21 @@
 //! - Printing happens in `main`, `repl` and `sink` only.
 
 // In the order of the flow.
-pub mod error;
-pub mod diagnostic;
-pub mod config;
-pub mod statement;
-pub mod library;
-pub mod expand;
 pub mod catalog;
-pub mod policy;
-pub mod session;
-pub mod execute;
-pub mod sink;
+pub mod config;
 pub mod demo;
-pub mod script;
+pub mod diagnostic;
+pub mod error;
+pub mod execute;
+pub mod expand;
+pub mod library;
+pub mod policy;
 #[cfg(feature = "repl")]
 pub mod repl;
+pub mod script;
+pub mod session;
+pub mod sink;
+pub mod statement;
 
 mod engine;
 

@@ -178,7 +178,8 @@ impl Library {
     /// `tests/it/tidy.rs` loads them all.
     pub fn built_in() -> Result<&'static Library> {
         static BUILT_IN: LazyLock<Result<Library>> = LazyLock::new(|| {
-            let files = FILES.iter().map(|f| (f.department.into(), f.name.into(), f.text.into())).collect();
+            let files =
+                FILES.iter().map(|f| (f.department.into(), f.name.into(), f.text.into())).collect();
             let mut library = Library::default();
             library.add(files)?;
             Ok(library)
@@ -188,7 +189,9 @@ impl Library {
 
     /// Adds the `.sql` files of an analyst's or operator's own folder, under the same rules.
     pub fn add_folder(&mut self, folder: &Path) -> Result<()> {
-        let failed = |e: std::io::Error| Error::usage(format!("cannot read the folder `{}`: {e}", folder.display()));
+        let failed = |e: std::io::Error| {
+            Error::usage(format!("cannot read the folder `{}`: {e}", folder.display()))
+        };
         let mut paths = std::fs::read_dir(folder)
             .map_err(failed)?
             .map(|entry| entry.map(|e| e.path()))
@@ -196,10 +199,12 @@ impl Library {
             .map_err(failed)?;
         paths.retain(|p| p.extension().is_some_and(|e| e == "sql"));
         paths.sort();
-        let department = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let department =
+            folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let mut files = vec![];
         for path in paths {
-            let name = path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            let name =
+                path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
             files.push((department.clone(), name, std::fs::read_to_string(&path).map_err(failed)?));
         }
         self.add(files)
@@ -215,7 +220,9 @@ impl Library {
             for (department, name, text) in waiting {
                 match header::read(&department, &name, &text, |other| self.find(other)) {
                     Ok(definition) => {
-                        if let Some(earlier) = self.analyses.insert(name.clone(), Arc::new(definition)) {
+                        if let Some(earlier) =
+                            self.analyses.insert(name.clone(), Arc::new(definition))
+                        {
                             return Err(Error::usage(format!(
                                 "two analyses are called `{name}`: in `{}` and in `{department}`",
                                 earlier.department
@@ -223,7 +230,9 @@ impl Library {
                         }
                     }
                     Err(header::Fault::Waits(other)) => {
-                        missing = Some(format!("`{name}` reads through `{other}`, which is not an analysis"));
+                        missing = Some(format!(
+                            "`{name}` reads through `{other}`, which is not an analysis"
+                        ));
                         later.push((department, name, text));
                     }
                     Err(header::Fault::Wrong(error)) => {
@@ -252,11 +261,20 @@ impl Library {
 
 impl Definition {
     /// An analyst's own `CREATE MACRO name(…) AS TABLE …`: parameters are told apart by how the body uses them.
-    pub fn own(name: &str, arguments: Vec<ast::MacroArg>, body: Query, is_relation: impl Fn(&str) -> bool) -> Self {
+    pub fn own(
+        name: &str,
+        arguments: Vec<ast::MacroArg>,
+        body: Query,
+        is_relation: impl Fn(&str) -> bool,
+    ) -> Self {
         let parameters = arguments
             .into_iter()
             .map(|argument| Parameter {
-                kind: if is_relation(&argument.name.value) { Kind::Relation(Input::default()) } else { Kind::Free },
+                kind: if is_relation(&argument.name.value) {
+                    Kind::Relation(Input::default())
+                } else {
+                    Kind::Free
+                },
                 name: argument.name.value,
                 default: argument.default_expr,
                 positional: true,

@@ -150,7 +150,10 @@ async fn go(cli: Cli, mut config: Config) -> Result<(), End> {
             None | Some("parquet") => demo::Format::Parquet,
             Some("csv") => demo::Format::Csv,
             Some(other) => {
-                return Err(Error::usage(format!("the demo shop is written as parquet or csv; found `{other}`")).into());
+                return Err(Error::usage(format!(
+                    "the demo shop is written as parquet or csv; found `{other}`"
+                ))
+                .into());
             }
         };
         let output = output(&Options { format: None, ..cli.options })?;
@@ -171,7 +174,9 @@ async fn go(cli: Cli, mut config: Config) -> Result<(), End> {
     let output = output(&cli.options)?;
     let engine = Engine::open(&config).await?;
     match (cli.command, cli.options.sql) {
-        (Some(Command::Run { .. }), Some(_)) => Err(Error::usage("`run` and `-c` cannot go together").into()),
+        (Some(Command::Run { .. }), Some(_)) => {
+            Err(Error::usage("`run` and `-c` cannot go together").into())
+        }
         (Some(Command::Run { files }), None) => {
             for file in files {
                 let name = file.to_string_lossy();
@@ -223,12 +228,14 @@ fn output(options: &Options) -> Result<Output, Error> {
     let format = match named.or(by_file) {
         Some(format) => format,
         None if options.output.is_some() => {
-            return Err(Error::usage("the format of `--output` does not show in its name").hint("add `--format`"));
+            return Err(Error::usage("the format of `--output` does not show in its name")
+                .hint("add `--format`"));
         }
         None => Format::named("table")?,
     };
     if format.binary && options.output.is_none() && std::io::stdout().is_terminal() {
-        return Err(Error::usage(format!("{} is not for a terminal", format.name)).hint("add `--output FILE`"));
+        return Err(Error::usage(format!("{} is not for a terminal", format.name))
+            .hint("add `--output FILE`"));
     }
     let remark: fn(&str) = if options.quiet { |_| {} } else { |text| eprintln!("{text}") };
     Ok(Output { format, file: options.output.clone(), stdout, remark })

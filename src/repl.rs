@@ -18,7 +18,11 @@ pub async fn run(engine: &Engine, output: &Output) -> Result<()> {
     let typed = std::io::stdin().is_terminal();
     if typed {
         let tables = engine.tables();
-        eprintln!("Comptoir {}: {} tables; end a statement with `;`, leave with Ctrl-D", env!("CARGO_PKG_VERSION"), tables.len());
+        eprintln!(
+            "Comptoir {}: {} tables; end a statement with `;`, leave with Ctrl-D",
+            env!("CARGO_PKG_VERSION"),
+            tables.len()
+        );
     }
     let mut text = String::new();
     loop {

@@ -66,14 +66,18 @@ async fn run_statements(engine: &Engine, text: &str, output: &Output) -> Result<
             Ok(Outcome::Rows(rows)) => match &output.file {
                 None => show(rows, output).await.map_err(|e| e.at_least(statement.span))?,
                 Some(_) if staged.is_some() => {
-                    return Err(Error::usage("`--output` takes one result, and this is the second")
-                        .at(Some(statement.span))
-                        .hint("write each with `COPY (…) TO 'file'`"));
+                    return Err(Error::usage(
+                        "`--output` takes one result, and this is the second",
+                    )
+                    .at(Some(statement.span))
+                    .hint("write each with `COPY (…) TO 'file'`"));
                 }
                 Some(file) => {
                     let file = StagedFile::create(file)?;
                     let out: Out = Box::new(BufWriter::new(file.file().try_clone()?));
-                    write(rows, output.format, out).await.map_err(|e| e.at_least(statement.span))?;
+                    write(rows, output.format, out)
+                        .await
+                        .map_err(|e| e.at_least(statement.span))?;
                     staged = Some(file);
                 }
             },

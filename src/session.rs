@@ -6,10 +6,14 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
+
+mod share;
+mod shared_exec;
 
 use crate::catalog;
 use crate::config::Config;
@@ -23,7 +27,8 @@ const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
 /// Builds a session with our functions and settings, without tables.
 pub(crate) fn build(config: &Config) -> Result<(SessionContext, Arc<TableFunctions>)> {
     let memory = config.memory_limit.or_else(most_of_the_machine);
-    let mut runtime = RuntimeEnvBuilder::new().with_disk_manager_builder(DiskManagerBuilder::default());
+    let mut runtime =
+        RuntimeEnvBuilder::new().with_disk_manager_builder(DiskManagerBuilder::default());
     if let Some(bytes) = memory {
         // Fair, because a query that spills must not starve the others' sorts; tracked, so that errors name the eater.
         let pool = TrackConsumersPool::new(FairSpillPool::new(bytes), NAMED_CONSUMERS);
@@ -40,7 +45,14 @@ pub(crate) fn build(config: &Config) -> Result<(SessionContext, Arc<TableFunctio
     options.sql_parser.collect_spans = true;
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
-    let ctx = SessionContext::new_with_config_rt(settings, runtime.build_arc()?);
+    let state = SessionStateBuilder::new()
+        .with_config(settings)
+        .with_runtime_env(runtime.build_arc()?)
+        .with_default_features()
+        // Last, when equal plans look equal.
+        .with_physical_optimizer_rule(Arc::new(share::ShareSubplans))
+        .build();
+    let ctx = SessionContext::new_with_state(state);
     let mut library = Library::built_in()?.clone();
     for folder in &config.library {
         library.add_folder(folder)?;
@@ -50,7 +62,10 @@ pub(crate) fn build(config: &Config) -> Result<(SessionContext, Arc<TableFunctio
 }
 
 /// Adds every function and table function to a session, and our way of reading files.
-pub(crate) fn register_library(ctx: &SessionContext, library: Library) -> Result<Arc<TableFunctions>> {
+pub(crate) fn register_library(
+    ctx: &SessionContext,
+    library: Library,
+) -> Result<Arc<TableFunctions>> {
     {
         let state = ctx.state_ref();
         let mut state = state.write();

@@ -67,7 +67,8 @@ impl Format {
     pub fn named(name: &str) -> Result<&'static Format> {
         FORMATS.iter().find(|f| f.name == name).ok_or_else(|| {
             let names: Vec<&str> = FORMATS.iter().map(|f| f.name).collect();
-            Error::usage(format!("there is no format `{name}`")).hint(format!("the formats are {}", names.join(", ")))
+            Error::usage(format!("there is no format `{name}`"))
+                .hint(format!("the formats are {}", names.join(", ")))
         })
     }
 

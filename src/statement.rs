@@ -46,8 +46,11 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
         let parsed = parser.parse_statement().map_err(failed)?;
         let after = parser.parser.peek_token();
         if !matches!(after.token, Token::SemiColon | Token::EOF) {
-            return Err(Error::query(format!("expected `;` or the end of the text, found `{}`", after.token))
-                .at(Span::try_from_sqlparser_span(after.span)));
+            return Err(Error::query(format!(
+                "expected `;` or the end of the text, found `{}`",
+                after.token
+            ))
+            .at(Span::try_from_sqlparser_span(after.span)));
         }
         let end = match after.token {
             Token::EOF => end_of(text),
@@ -61,7 +64,8 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
 
 /// True when more lines are needed before the text can be a statement: the prompt's question.
 pub fn is_complete(text: &str) -> bool {
-    let tokens = datafusion::sql::sqlparser::tokenizer::Tokenizer::new(&GenericDialect {}, text).tokenize();
+    let tokens =
+        datafusion::sql::sqlparser::tokenizer::Tokenizer::new(&GenericDialect {}, text).tokenize();
     match tokens {
         // An open quote or comment: the tokenizer cannot finish.
         Err(_) => false,
@@ -130,7 +134,8 @@ mod tests {
 
     #[test]
     fn two_statements_without_a_semicolon_are_refused() {
-        let error = parse("create view a as select 1 create view b as select 2").expect_err("no semicolon");
+        let error =
+            parse("create view a as select 1 create view b as select 2").expect_err("no semicolon");
         assert!(error.span.is_some(), "{error:?}");
     }
 

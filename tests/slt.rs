@@ -17,14 +17,16 @@ use comptoir::config::Config;
 use comptoir::{Engine, Error, Outcome, demo};
 use libtest_mimic::{Arguments, Failed, Trial};
 use sqllogictest::{
-    AsyncDB, DBOutput, DefaultColumnType, Runner, default_normalizer, default_validator, strict_column_validator,
+    AsyncDB, DBOutput, DefaultColumnType, Runner, default_normalizer, default_validator,
+    strict_column_validator,
 };
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/slt");
 
 fn main() {
     let mut arguments: Vec<String> = std::env::args().collect();
-    let complete = arguments.iter().position(|a| a == "--complete").map(|i| arguments.remove(i)).is_some();
+    let complete =
+        arguments.iter().position(|a| a == "--complete").map(|i| arguments.remove(i)).is_some();
     let arguments = Arguments::from_iter(arguments);
     let mut files = vec![];
     collect(Path::new(ROOT), &mut files);
@@ -33,7 +35,8 @@ fn main() {
     let trials = files
         .into_iter()
         .map(|file| {
-            let name = file.strip_prefix(ROOT).unwrap_or(&file).with_extension("").display().to_string();
+            let name =
+                file.strip_prefix(ROOT).unwrap_or(&file).with_extension("").display().to_string();
             Trial::test(name, move || run(&file, complete).map_err(Failed::from))
         })
         .collect();
@@ -53,7 +56,11 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 
 fn run(file: &Path, complete: bool) -> Result<(), String> {
     let scratch = tempfile::tempdir().map_err(|e| e.to_string())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|e| e.to_string())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| e.to_string())?;
     // What a result looks like must not depend on partitions and batches: the answers are the same for all of these.
     let shapes = if complete { &[(1, 8192)][..] } else { &[(1, 8192), (3, 2)][..] };
     for (threads, batch_size) in shapes {
@@ -69,7 +76,13 @@ fn run(file: &Path, complete: bool) -> Result<(), String> {
         runner.add_label("comptoir");
         let done = runtime.block_on(async {
             if complete {
-                let written = runner.update_test_file(file, " ", default_validator, default_normalizer, strict_column_validator);
+                let written = runner.update_test_file(
+                    file,
+                    " ",
+                    default_validator,
+                    default_normalizer,
+                    strict_column_validator,
+                );
                 written.await.map_err(|e| e.to_string())
             } else {
                 runner.run_file_async(file).await.map_err(|e| e.display(false).to_string())
@@ -88,7 +101,8 @@ struct Session {
 
 impl Session {
     async fn open((threads, batch_size): (usize, usize), scratch: PathBuf) -> Result<Self, Error> {
-        let config = Config { threads: Some(threads), batch_size: Some(batch_size), ..Config::default() };
+        let config =
+            Config { threads: Some(threads), batch_size: Some(batch_size), ..Config::default() };
         Ok(Self { engine: Arc::new(Engine::open(&config).await?), scratch })
     }
 }
@@ -109,7 +123,8 @@ impl AsyncDB for Session {
             output = match self.engine.run(&statement).await? {
                 Outcome::Done => DBOutput::StatementComplete(0),
                 Outcome::Written(rows) | Outcome::Rows(rows) => {
-                    let types = rows.schema().fields().iter().map(|f| column_type(f.data_type())).collect();
+                    let types =
+                        rows.schema().fields().iter().map(|f| column_type(f.data_type())).collect();
                     let mut cells = vec![];
                     for batch in rows.collect().await? {
                         append(&batch, &scratch, &mut cells)?;

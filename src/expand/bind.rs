@@ -14,10 +14,13 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::RelationPlannerContext;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr as PlanExpr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, lit};
+use datafusion::logical_expr::{
+    Expr as PlanExpr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, lit,
+};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::sqlparser::ast::{
-    CastKind, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Spanned, TableFactor, Value, ValueWithSpan,
+    CastKind, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Spanned, TableFactor, Value,
+    ValueWithSpan,
 };
 
 use super::{Call, MARK, TableFunctions, call_of, fresh, keep, normalise, table_factor};
@@ -45,8 +48,13 @@ impl Bound {
         if !plan.schema().fields().iter().any(|f| is_hidden(f.name())) {
             return Ok(plan);
         }
-        let shown: Vec<PlanExpr> =
-            plan.schema().columns().into_iter().filter(|c| !is_hidden(&c.name)).map(PlanExpr::Column).collect();
+        let shown: Vec<PlanExpr> = plan
+            .schema()
+            .columns()
+            .into_iter()
+            .filter(|c| !is_hidden(&c.name))
+            .map(PlanExpr::Column)
+            .collect();
         LogicalPlanBuilder::from(plan).project(shown)?.build()
     }
 }
@@ -54,7 +62,9 @@ impl Bound {
 /// Where an argument stands.
 fn place_of(argument: &FunctionArg) -> Option<Span> {
     match argument {
-        FunctionArg::Named { name, .. } => Span::try_from_sqlparser_span(name.span.union(&argument.span())),
+        FunctionArg::Named { name, .. } => {
+            Span::try_from_sqlparser_span(name.span.union(&argument.span()))
+        }
         other => Span::try_from_sqlparser_span(other.span()),
     }
 }
@@ -73,13 +83,16 @@ fn assign<'a>(
         let (name, value) = match argument {
             FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => {
                 if named_before {
-                    return Err(Error::query("an argument without a name follows one with a name").at(place));
+                    return Err(Error::query("an argument without a name follows one with a name")
+                        .at(place));
                 }
                 let count = names.iter().filter(|(_, positional)| *positional).count();
                 let name = places.next().ok_or_else(|| {
-                    Error::query(format!("`{callee}` takes at most {count} arguments without a name"))
-                        .at(place)
-                        .note(format!("its parameters are {}", in_order(names)))
+                    Error::query(format!(
+                        "`{callee}` takes at most {count} arguments without a name"
+                    ))
+                    .at(place)
+                    .note(format!("its parameters are {}", in_order(names)))
                 })?;
                 (name.clone(), value)
             }
@@ -87,16 +100,20 @@ fn assign<'a>(
                 named_before = true;
                 let name = normalise(name);
                 if !names.iter().any(|(n, _)| *n == name) {
-                    let error = Error::query(format!("`{callee}` has no parameter `{name}`")).at(place);
-                    return Err(match nearest(&name, names.iter().map(|(n, _)| n.as_str())).as_slice() {
-                        [] => error.note(format!("its parameters are {}", in_order(names))),
-                        near => error.hint(format!("did you mean {}?", or_list(near))),
-                    });
+                    let error =
+                        Error::query(format!("`{callee}` has no parameter `{name}`")).at(place);
+                    return Err(
+                        match nearest(&name, names.iter().map(|(n, _)| n.as_str())).as_slice() {
+                            [] => error.note(format!("its parameters are {}", in_order(names))),
+                            near => error.hint(format!("did you mean {}?", or_list(near))),
+                        },
+                    );
                 }
                 (name, value)
             }
             other => {
-                return Err(Error::query(format!("`{other}` cannot be an argument of `{callee}`")).at(place));
+                return Err(Error::query(format!("`{other}` cannot be an argument of `{callee}`"))
+                    .at(place));
             }
         };
         if given.insert(name.clone(), (argument, value)).is_some() {
@@ -117,7 +134,8 @@ pub(super) fn definition(
     call: &Call,
     context: &mut dyn RelationPlannerContext,
 ) -> Result<Bound> {
-    let names: Vec<(String, bool)> = definition.parameters.iter().map(|p| (p.name.clone(), p.positional)).collect();
+    let names: Vec<(String, bool)> =
+        definition.parameters.iter().map(|p| (p.name.clone(), p.positional)).collect();
     let given = assign(&definition.name, &names, &call.arguments)?;
     let mut bound = Bound { given: given.keys().cloned().collect(), ..Bound::default() };
     let mut plans: HashMap<&str, LogicalPlan> = HashMap::new();
@@ -135,8 +153,9 @@ pub(super) fn definition(
             let value = word.cloned().unwrap_or_else(|| text("relation"));
             if word.is_some() {
                 let place = argument.and_then(|(a, _)| place_of(a));
-                check_scalar(functions, &parameter.name, scalar, &value, context)
-                    .map_err(|e| e.at(place).note(format!("`{}` also takes a relation", parameter.name)))?;
+                check_scalar(functions, &parameter.name, scalar, &value, context).map_err(|e| {
+                    e.at(place).note(format!("`{}` also takes a relation", parameter.name))
+                })?;
                 bound.given.remove(&parameter.name);
             }
             bound.scalars.insert(parameter.name.clone(), typed(value, scalar));
@@ -145,7 +164,9 @@ pub(super) fn definition(
                 continue;
             }
         }
-        let plan = relation_parameter(functions, definition, parameter, input, argument, &given, call, context)?;
+        let plan = relation_parameter(
+            functions, definition, parameter, input, argument, &given, call, context,
+        )?;
         plans.insert(&parameter.name, plan);
     }
 
@@ -154,20 +175,24 @@ pub(super) fn definition(
         match &parameter.kind {
             Kind::Scalar(scalar) => {
                 let place = argument.and_then(|(a, _)| place_of(a)).or(call.span());
-                let value = argument.map(|(_, v)| v).or(parameter.default.as_ref()).ok_or_else(|| {
-                    missing(definition, parameter).at(call.span())
-                })?;
+                let value = argument
+                    .map(|(_, v)| v)
+                    .or(parameter.default.as_ref())
+                    .ok_or_else(|| missing(definition, parameter).at(call.span()))?;
                 if argument.is_some() {
-                    check_scalar(functions, &parameter.name, scalar, value, context).map_err(|e| e.at(place))?;
+                    check_scalar(functions, &parameter.name, scalar, value, context)
+                        .map_err(|e| e.at(place))?;
                 }
                 bound.scalars.insert(parameter.name.clone(), typed(value.clone(), scalar));
             }
             Kind::Free => {
-                let value = argument.map(|(_, v)| v).or(parameter.default.as_ref()).ok_or_else(|| {
-                    missing(definition, parameter).at(call.span())
-                })?;
+                let value = argument
+                    .map(|(_, v)| v)
+                    .or(parameter.default.as_ref())
+                    .ok_or_else(|| missing(definition, parameter).at(call.span()))?;
                 let place = argument.and_then(|(a, _)| place_of(a)).or(call.span());
-                free(&mut bound, &mut plans, definition, parameter, value, context).map_err(|e| e.at(place))?;
+                free(&mut bound, &mut plans, definition, parameter, value, context)
+                    .map_err(|e| e.at(place))?;
             }
             // A relation is bound above; a column's own relation reads it below.
             Kind::Relation(_) | Kind::Column(_) => {}
@@ -177,12 +202,14 @@ pub(super) fn definition(
     for parameter in definition.parameters.iter().filter(|p| !p.inherited) {
         let Kind::Relation(input) = &parameter.kind else { continue };
         let Some(plan) = plans.remove(parameter.name.as_str()) else { continue };
-        let absent = input.optional && !bound.given.contains(&parameter.name) && parameter.default.is_none()
-            || input.or_scalar.is_some() && !bound.given.contains(&parameter.name);
+        let absent =
+            input.optional && !bound.given.contains(&parameter.name) && parameter.default.is_none()
+                || input.or_scalar.is_some() && !bound.given.contains(&parameter.name);
         let plan = if input.columns.is_empty() || absent {
             plan
         } else {
-            let shown = given.get(&parameter.name).map_or(parameter.name.clone(), |(_, v)| shown(v));
+            let shown =
+                given.get(&parameter.name).map_or(parameter.name.clone(), |(_, v)| shown(v));
             columns(&mut bound, definition, input, plan, &given, &shown, call, context)?
         };
         bound.relations.insert(parameter.name.clone(), keep(&parameter.name, plan));
@@ -191,13 +218,21 @@ pub(super) fn definition(
 }
 
 fn missing(definition: &Definition, parameter: &Parameter) -> Error {
-    let error = Error::query(format!("`{}` needs the argument `{}`", definition.name, parameter.name));
-    let error = if parameter.meaning.is_empty() { error } else { error.note(format!("`{}`: {}", parameter.name, parameter.meaning)) };
+    let error =
+        Error::query(format!("`{}` needs the argument `{}`", definition.name, parameter.name));
+    let error = if parameter.meaning.is_empty() {
+        error
+    } else {
+        error.note(format!("`{}`: {}", parameter.name, parameter.meaning))
+    };
     error.hint(format!("write `{}`", definition.signature()))
 }
 
 /// The plan of a relation parameter, before its columns are picked.
-#[expect(clippy::too_many_arguments, reason = "all of it is one call's context; a struct would be built for this one use")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "all of it is one call's context; a struct would be built for this one use"
+)]
 fn relation_parameter(
     functions: &TableFunctions,
     definition: &Definition,
@@ -224,16 +259,15 @@ fn relation_parameter(
         let name = Ident { value: through.name.clone(), quote_style: None, span: call.name.span };
         return functions.expand(Call { name, arguments }, context).map_err(|mut error| {
             // The caller wrote the outer name: talk of that one.
-            error.message = error.message.replace(&format!("`{}`", through.name), &format!("`{}`", definition.name));
+            error.message = error
+                .message
+                .replace(&format!("`{}`", through.name), &format!("`{}`", definition.name));
             error
         });
     }
     match (argument, &parameter.default) {
-        (Some((argument, value)), _) => {
-            relation(functions, &parameter.name, value, context).map_err(|e| {
-                if e.span.is_some() { e } else { e.at(place_of(argument)) }
-            })
-        }
+        (Some((argument, value)), _) => relation(functions, &parameter.name, value, context)
+            .map_err(|e| if e.span.is_some() { e } else { e.at(place_of(argument)) }),
         // A default is the definition's word, not the caller's: it reads the catalog, whatever is in scope.
         (None, Some(default)) => {
             let reference = TableReference::bare(default.to_string());
@@ -267,8 +301,12 @@ pub(super) fn relation(
             alias: None,
             sample: None,
         })?,
-        Expr::Identifier(name) => functions.named_relation(ObjectName::from(vec![name.clone()]), context)?,
-        Expr::CompoundIdentifier(names) => functions.named_relation(ObjectName::from(names.clone()), context)?,
+        Expr::Identifier(name) => {
+            functions.named_relation(ObjectName::from(vec![name.clone()]), context)?
+        }
+        Expr::CompoundIdentifier(names) => {
+            functions.named_relation(ObjectName::from(names.clone()), context)?
+        }
         Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(name), span }) => {
             let name = Ident { value: name.clone(), quote_style: Some('"'), span: *span };
             functions.named_relation(ObjectName::from(vec![name]), context)?
@@ -326,7 +364,10 @@ fn null_of(class: Class) -> ScalarValue {
 }
 
 /// Picks what the body reads from a relation, by name, by mapping or by replacement.
-#[expect(clippy::too_many_arguments, reason = "all of it is one call's context; a struct would be built for this one use")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "all of it is one call's context; a struct would be built for this one use"
+)]
 fn columns(
     bound: &mut Bound,
     definition: &Definition,
@@ -343,9 +384,13 @@ fn columns(
     for column in &input.columns {
         if let Some((argument, value)) = given.get(&column.parameter) {
             let place = place_of(argument);
-            let expr = column_argument(&column.parameter, value, &schema, relation, context).map_err(|e| e.at(place))?;
+            let expr = column_argument(&column.parameter, value, &schema, relation, context)
+                .map_err(|e| e.at(place))?;
             if expr != PlanExpr::Literal(ScalarValue::Null, None) || !column.optional {
-                picked.push(classed(column, expr, &schema, Some(&value.to_string())).map_err(|e| e.at(place))?);
+                picked.push(
+                    classed(column, expr, &schema, Some(&value.to_string()))
+                        .map_err(|e| e.at(place))?,
+                );
             } else {
                 // `order_id => NULL`: the caller says that there is none.
                 bound.given.remove(&column.parameter);
@@ -356,7 +401,10 @@ fn columns(
             let (qualifier, field) = schema.qualified_field(field);
             let expr = PlanExpr::from((qualifier, field));
             picked.push(classed(column, expr, &schema, None).map_err(|e| {
-                e.at(call.span()).hint(format!("write `{} => …` with an expression over `{relation}`", column.parameter))
+                e.at(call.span()).hint(format!(
+                    "write `{} => …` with an expression over `{relation}`",
+                    column.parameter
+                ))
             })?);
         } else if let Some(expr) =
             column.instead.iter().find_map(|e| context.sql_to_expr(e.clone(), &schema).ok())
@@ -374,22 +422,36 @@ fn columns(
     Ok(LogicalPlanBuilder::from(plan).project(picked)?.build()?)
 }
 
-fn lacking_columns(definition: &Definition, lacking: &[&Column], schema: &DFSchemaRef, relation: &str) -> Error {
+fn lacking_columns(
+    definition: &Definition,
+    lacking: &[&Column],
+    schema: &DFSchemaRef,
+    relation: &str,
+) -> Error {
     let names: Vec<String> = lacking.iter().map(|c| c.name.clone()).collect();
     let all = names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
-    let error = Error::query(format!("`{}` needs {all}, which {relation} does not have", definition.name));
+    let error =
+        Error::query(format!("`{}` needs {all}, which {relation} does not have", definition.name));
     let found: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-    let error = error.note(format!("{relation} has {}", found.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")));
+    let error = error.note(format!(
+        "{relation} has {}",
+        found.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
+    ));
     let mappings: Vec<String> = lacking
         .iter()
         .map(|column| {
             let known = |name: &&str| column.aliases.iter().any(|a| a.eq_ignore_ascii_case(name));
             let near = found.iter().find(|f| known(f)).map(|f| (*f).to_string());
-            let near = near.or_else(|| nearest(&column.name, found.iter().copied()).into_iter().next());
+            let near =
+                near.or_else(|| nearest(&column.name, found.iter().copied()).into_iter().next());
             format!("{} => {}", column.parameter, near.map_or("…".into(), |n| quoted(&n)))
         })
         .collect();
-    error.hint(format!("say which columns they are: `{}({relation}, {})`", definition.name, mappings.join(", ")))
+    error.hint(format!(
+        "say which columns they are: `{}({relation}, {})`",
+        definition.name,
+        mappings.join(", ")
+    ))
 }
 
 /// A name as it must be written in SQL.
@@ -415,7 +477,8 @@ fn column_argument(
             && ident.quote_style.is_none()
             && schema.field_with_unqualified_name(&ident.value.to_lowercase()).is_err()
         {
-            let mut same = schema.fields().iter().filter(|f| f.name().eq_ignore_ascii_case(&ident.value));
+            let mut same =
+                schema.fields().iter().filter(|f| f.name().eq_ignore_ascii_case(&ident.value));
             if let (Some(field), None) = (same.next(), same.next()) {
                 ident.value.clone_from(field.name());
                 ident.quote_style = Some('"');
@@ -431,7 +494,9 @@ fn column_argument(
                 let error = Error::query(format!("{relation} has no column `{}`", ident.value));
                 match nearest(&ident.value, found.iter().copied()).as_slice() {
                     [] => error.note(format!("{relation} has {}", found.join(", "))),
-                    near => error.hint(format!("did you mean `{parameter} => {}`?", quoted(&near[0]))),
+                    near => {
+                        error.hint(format!("did you mean `{parameter} => {}`?", quoted(&near[0])))
+                    }
                 }
             }
             _ => error,
@@ -439,7 +504,9 @@ fn column_argument(
     })?;
     let outer = planned.exists_outer();
     if outer {
-        return Err(Error::query(format!("`{parameter}` reads a column that is not in {relation}")));
+        return Err(Error::query(format!(
+            "`{parameter}` reads a column that is not in {relation}"
+        )));
     }
     Ok(planned)
 }
@@ -456,7 +523,12 @@ impl Outer for PlanExpr {
 }
 
 /// Checks a column's type and gives it the parameter's name.
-fn classed(column: &Column, expr: PlanExpr, schema: &DFSchemaRef, written: Option<&str>) -> Result<PlanExpr> {
+fn classed(
+    column: &Column,
+    expr: PlanExpr,
+    schema: &DFSchemaRef,
+    written: Option<&str>,
+) -> Result<PlanExpr> {
     let found = expr.get_type(schema.as_ref())?;
     let found = match &found {
         DataType::Dictionary(_, value) => value.as_ref().clone(),
@@ -465,9 +537,15 @@ fn classed(column: &Column, expr: PlanExpr, schema: &DFSchemaRef, written: Optio
     let accepted = match column.class {
         Class::Any => true,
         Class::Numeric => found.is_numeric(),
-        Class::Timestamp => matches!(found, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64),
-        Class::Date => matches!(found, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..)),
-        Class::Varchar => matches!(found, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View),
+        Class::Timestamp => {
+            matches!(found, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)
+        }
+        Class::Date => {
+            matches!(found, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..))
+        }
+        Class::Varchar => {
+            matches!(found, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+        }
         Class::Boolean => found == DataType::Boolean,
         Class::Integer => found.is_integer(),
     };
@@ -480,16 +558,27 @@ fn classed(column: &Column, expr: PlanExpr, schema: &DFSchemaRef, written: Optio
             column.class.expected()
         ));
         return Err(match (column.class, &found) {
-            (Class::Timestamp, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) => {
-                error.hint(format!("write `{} => to_timestamp({}, '%Y-%m-%d %H:%M:%S')`", column.name, written.unwrap_or(&column.name)))
-            }
+            (Class::Timestamp, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) => error
+                .hint(format!(
+                    "write `{} => to_timestamp({}, '%Y-%m-%d %H:%M:%S')`",
+                    column.name,
+                    written.unwrap_or(&column.name)
+                )),
             (Class::Timestamp, other) if other.is_integer() => error.hint(format!(
                 "for a day like 20240131 write `{} => to_timestamp(CAST({} AS VARCHAR), '%Y%m%d')`",
                 column.name,
                 written.unwrap_or(&column.name)
             )),
-            (Class::Numeric, _) => error.hint(format!("write `{} => CAST({} AS DECIMAL(18,4))`", column.name, written.unwrap_or(&column.name))),
-            (Class::Varchar, _) => error.hint(format!("write `{} => CAST({} AS VARCHAR)`", column.name, written.unwrap_or(&column.name))),
+            (Class::Numeric, _) => error.hint(format!(
+                "write `{} => CAST({} AS DECIMAL(18,4))`",
+                column.name,
+                written.unwrap_or(&column.name)
+            )),
+            (Class::Varchar, _) => error.hint(format!(
+                "write `{} => CAST({} AS VARCHAR)`",
+                column.name,
+                written.unwrap_or(&column.name)
+            )),
             _ => error,
         });
     }
@@ -499,7 +588,9 @@ fn classed(column: &Column, expr: PlanExpr, schema: &DFSchemaRef, written: Optio
             cast(expr, DataType::Timestamp(TimeUnit::Microsecond, None))
         }
         // A time zone is only how an instant is shown; analyses count in UTC.
-        (Class::Timestamp, DataType::Timestamp(unit, Some(_))) => cast(expr, DataType::Timestamp(*unit, None)),
+        (Class::Timestamp, DataType::Timestamp(unit, Some(_))) => {
+            cast(expr, DataType::Timestamp(*unit, None))
+        }
         (Class::Date, DataType::Timestamp(..) | DataType::Date64) => cast(expr, DataType::Date32),
         _ => expr,
     };
@@ -527,18 +618,28 @@ fn free<'d>(
     for relation in definition.parameters.iter().filter(|p| matches!(p.kind, Kind::Relation(_))) {
         let Some(plan) = plans.get(relation.name.as_str()) else { continue };
         let schema = Arc::clone(plan.schema());
-        match column_argument(&parameter.name, value, &schema, &format!("`{}`", relation.name), context) {
+        match column_argument(
+            &parameter.name,
+            value,
+            &schema,
+            &format!("`{}`", relation.name),
+            context,
+        ) {
             Ok(expr) => {
                 let hidden = fresh(&parameter.name);
                 let name = match &expr {
                     PlanExpr::Column(column) => column.name.clone(),
                     _ => parameter.name.clone(),
                 };
-                let mut all: Vec<PlanExpr> = schema.columns().into_iter().map(PlanExpr::Column).collect();
+                let mut all: Vec<PlanExpr> =
+                    schema.columns().into_iter().map(PlanExpr::Column).collect();
                 all.push(expr.alias(hidden.as_str()));
                 let plan = LogicalPlanBuilder::from(plan.clone()).project(all)?.build()?;
                 plans.insert(&relation.name, plan);
-                bound.scalars.insert(parameter.name.clone(), Expr::Identifier(Ident::with_quote('"', hidden.clone())));
+                bound.scalars.insert(
+                    parameter.name.clone(),
+                    Expr::Identifier(Ident::with_quote('"', hidden.clone())),
+                );
                 bound.hidden.insert(hidden, name);
                 return Ok(());
             }
@@ -546,7 +647,10 @@ fn free<'d>(
         }
     }
     Err(failed.unwrap_or_else(|| {
-        Error::query(format!("`{}` is not a constant, and `{}` has no relation to read it from", value, definition.name))
+        Error::query(format!(
+            "`{}` is not a constant, and `{}` has no relation to read it from",
+            value, definition.name
+        ))
     }))
 }
 
@@ -588,9 +692,14 @@ fn check_scalar(
     let planned = match planned {
         Ok(expr) if !expr.exists_outer() => expr,
         _ => {
-            let mut error = Error::query(format!("`{parameter}` takes a constant of type {wanted}; found `{value}`"));
+            let mut error = Error::query(format!(
+                "`{parameter}` takes a constant of type {wanted}; found `{value}`"
+            ));
             if let (Expr::Identifier(ident), true) = (value, is_texty(wanted)) {
-                error = error.hint(format!("a text is written in single quotes: `{parameter} => '{}'`", ident.value));
+                error = error.hint(format!(
+                    "a text is written in single quotes: `{parameter} => '{}'`",
+                    ident.value
+                ));
             }
             return Err(error);
         }
@@ -603,11 +712,14 @@ fn check_scalar(
         expr => expr.get_type(&nothing)?,
     };
     if !suits(&found, &target_type) {
-        return Err(Error::query(format!("`{parameter}` takes {wanted}; found `{value}` of type {found}")));
+        return Err(Error::query(format!(
+            "`{parameter}` takes {wanted}; found `{value}` of type {found}"
+        )));
     }
     let state = functions.state()?;
     let constant = evaluate(target, &state.read()).map_err(|e| {
-        Error::query(format!("`{parameter}` takes {wanted}; `{value}` is not one")).note(Error::from(e).message)
+        Error::query(format!("`{parameter}` takes {wanted}; `{value}` is not one"))
+            .note(Error::from(e).message)
     })?;
     let Some(constant) = constant else { return Ok(()) };
     if constant.is_null() {
@@ -623,7 +735,9 @@ fn check_scalar(
             if (*low..=*high).contains(&number) {
                 Ok(())
             } else {
-                Err(Error::query(format!("`{parameter}` is between {low} and {high}; found `{value}`")))
+                Err(Error::query(format!(
+                    "`{parameter}` is between {low} and {high}; found `{value}`"
+                )))
             }
         }
         Limit::Words(words) => {
@@ -632,7 +746,10 @@ fn check_scalar(
                 return Ok(());
             }
             let all: Vec<String> = words.iter().map(|w| format!("'{w}'")).collect();
-            let error = Error::query(format!("`{parameter}` is one of {}; found `{value}`", all.join(", ")));
+            let error = Error::query(format!(
+                "`{parameter}` is one of {}; found `{value}`",
+                all.join(", ")
+            ));
             Err(match nearest(&word, words.iter().map(String::as_str)).first() {
                 Some(near) => error.hint(format!("did you mean `{parameter} => '{near}'`?")),
                 None => error,
@@ -648,19 +765,23 @@ fn is_texty(data_type: &datafusion::sql::sqlparser::ast::DataType) -> bool {
 
 /// Whether a value of one type may be given for another: numbers for numbers, text for text and for times.
 fn suits(found: &DataType, wanted: &DataType) -> bool {
-    let is_text = |t: &DataType| matches!(t, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
-    let is_time = |t: &DataType| matches!(t, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64);
+    let is_text =
+        |t: &DataType| matches!(t, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
+    let is_time =
+        |t: &DataType| matches!(t, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64);
     match (found, wanted) {
         (DataType::Null, _) => true,
         (f, w) if w.is_integer() => f.is_integer(),
         (f, w) if w.is_numeric() => f.is_numeric(),
         (f, w) if is_text(w) => is_text(f),
         (f, w) if is_time(w) => is_time(f) || is_text(f),
-        (DataType::Interval(_) | DataType::Utf8 | DataType::Utf8View, DataType::Interval(_)) => true,
+        (DataType::Interval(_) | DataType::Utf8 | DataType::Utf8View, DataType::Interval(_)) => {
+            true
+        }
         (f, DataType::List(item)) => match f {
-            DataType::List(found) | DataType::LargeList(found) | DataType::FixedSizeList(found, _) => {
-                suits(found.data_type(), item.data_type())
-            }
+            DataType::List(found)
+            | DataType::LargeList(found)
+            | DataType::FixedSizeList(found, _) => suits(found.data_type(), item.data_type()),
             _ => false,
         },
         (f, w) => f == w,
@@ -688,7 +809,8 @@ pub(super) fn relation_function(
     call: &Call,
     context: &mut dyn RelationPlannerContext,
 ) -> Result<Arguments> {
-    let names: Vec<(String, bool)> = function.parameters().iter().map(|p| (p.name.to_string(), true)).collect();
+    let names: Vec<(String, bool)> =
+        function.parameters().iter().map(|p| (p.name.to_string(), true)).collect();
     let given = assign(function.name(), &names, &call.arguments)?;
     let mut bound = Arguments::new(function.name());
     let lacks = |name: &str, meaning: &str| {
@@ -710,14 +832,25 @@ pub(super) fn relation_function(
                 bound = bound.with_relation(parameter.name, plan);
             }
             (ParameterKind::Column { .. }, Some((_, value))) => {
-                let (relation, schema) = input.as_ref().ok_or_else(|| lacks(parameter.name, parameter.description))?;
-                let expr = column_argument(parameter.name, value, schema, relation, context).map_err(|e| e.at(place))?;
+                let (relation, schema) =
+                    input.as_ref().ok_or_else(|| lacks(parameter.name, parameter.description))?;
+                let expr = column_argument(parameter.name, value, schema, relation, context)
+                    .map_err(|e| e.at(place))?;
                 bound = bound.with_column(parameter.name, expr);
             }
             (ParameterKind::Scalar { data_type, .. }, Some((_, value))) => {
-                let wrong = || Error::query(format!("`{}` takes a constant of type {data_type}; found `{value}`", parameter.name)).at(place);
-                let planned = context.sql_to_expr(value.clone(), &DFSchema::empty()).map_err(|_| wrong())?;
-                if planned.exists_outer() || !suits(&planned.get_type(&DFSchema::empty())?, data_type) {
+                let wrong = || {
+                    Error::query(format!(
+                        "`{}` takes a constant of type {data_type}; found `{value}`",
+                        parameter.name
+                    ))
+                    .at(place)
+                };
+                let planned =
+                    context.sql_to_expr(value.clone(), &DFSchema::empty()).map_err(|_| wrong())?;
+                if planned.exists_outer()
+                    || !suits(&planned.get_type(&DFSchema::empty())?, data_type)
+                {
                     return Err(wrong());
                 }
                 let state = functions.state()?;

@@ -10,7 +10,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Query, SetExpr, SetOperator, SetQuantifier, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
+    BinaryOperator, Expr, Query, SetExpr, SetOperator, SetQuantifier, UnaryOperator, Value,
+    ValueWithSpan, VisitMut, VisitorMut,
 };
 
 /// Folds what is decided, everywhere in a query.
@@ -44,10 +45,18 @@ fn folded(expr: &mut Expr) -> Option<Expr> {
         Expr::IsNull(inner) => null(inner).map(boolean),
         Expr::IsNotNull(inner) => null(inner).map(|n| boolean(!n)),
         Expr::BinaryOp { left, op, right } => match (op, truth(left), truth(right)) {
-            (BinaryOperator::And, Some(false), _) | (BinaryOperator::And, _, Some(false)) => Some(boolean(false)),
-            (BinaryOperator::Or, Some(true), _) | (BinaryOperator::Or, _, Some(true)) => Some(boolean(true)),
-            (BinaryOperator::And, Some(true), _) | (BinaryOperator::Or, Some(false), _) => Some(right.as_ref().clone()),
-            (BinaryOperator::And, _, Some(true)) | (BinaryOperator::Or, _, Some(false)) => Some(left.as_ref().clone()),
+            (BinaryOperator::And, Some(false), _) | (BinaryOperator::And, _, Some(false)) => {
+                Some(boolean(false))
+            }
+            (BinaryOperator::Or, Some(true), _) | (BinaryOperator::Or, _, Some(true)) => {
+                Some(boolean(true))
+            }
+            (BinaryOperator::And, Some(true), _) | (BinaryOperator::Or, Some(false), _) => {
+                Some(right.as_ref().clone())
+            }
+            (BinaryOperator::And, _, Some(true)) | (BinaryOperator::Or, _, Some(false)) => {
+                Some(left.as_ref().clone())
+            }
             (BinaryOperator::Eq, ..) => same(left, right).map(boolean),
             (BinaryOperator::NotEq, ..) => same(left, right).map(|s| boolean(!s)),
             _ => None,
@@ -61,7 +70,9 @@ fn folded(expr: &mut Expr) -> Option<Expr> {
                 return Some(Expr::Nested(Box::new(first.result.clone())));
             }
             // A certain branch ends the list.
-            if let Some(certain) = conditions.iter().position(|when| truth(&when.condition) == Some(true)) {
+            if let Some(certain) =
+                conditions.iter().position(|when| truth(&when.condition) == Some(true))
+            {
                 *else_result = Some(Box::new(conditions[certain].result.clone()));
                 conditions.truncate(certain);
             }
@@ -79,7 +90,13 @@ fn folded(expr: &mut Expr) -> Option<Expr> {
 
 /// Takes a side of a UNION ALL away when its WHERE is false.
 fn prune(body: &mut SetExpr) {
-    if let SetExpr::SetOperation { op: SetOperator::Union, set_quantifier: SetQuantifier::All, left, right } = body {
+    if let SetExpr::SetOperation {
+        op: SetOperator::Union,
+        set_quantifier: SetQuantifier::All,
+        left,
+        right,
+    } = body
+    {
         prune(left);
         prune(right);
         if is_nothing(right) {
@@ -116,7 +133,9 @@ fn truth(expr: &Expr) -> Option<bool> {
 
 /// Whether a constant is NULL; `None` for what is not a constant.
 fn null(expr: &Expr) -> Option<bool> {
-    value(expr).map(|v| matches!(v, Value::Null)).filter(|_| !matches!(value(expr), Some(Value::Placeholder(_))))
+    value(expr)
+        .map(|v| matches!(v, Value::Null))
+        .filter(|_| !matches!(value(expr), Some(Value::Placeholder(_))))
 }
 
 /// Whether two constants are equal: texts, and whole numbers written alike.
@@ -149,7 +168,10 @@ mod tests {
     fn decided_branches_are_taken() {
         check("SELECT CASE WHEN true THEN a ELSE b END", "SELECT (a)");
         check("SELECT CASE WHEN CAST('x' AS VARCHAR) = 'y' THEN a ELSE b END", "SELECT (b)");
-        check("SELECT CASE WHEN c THEN a WHEN NOT false THEN b ELSE d END", "SELECT CASE WHEN c THEN a ELSE b END");
+        check(
+            "SELECT CASE WHEN c THEN a WHEN NOT false THEN b ELSE d END",
+            "SELECT CASE WHEN c THEN a ELSE b END",
+        );
         check("SELECT CASE WHEN false THEN a END", "SELECT NULL");
         check("SELECT a WHERE (CAST(NULL AS INT) IS NULL OR b) AND c", "SELECT a WHERE c");
         check("SELECT a WHERE false UNION ALL SELECT b WHERE 5 = 5", "SELECT b WHERE true");

@@ -42,7 +42,10 @@ pub(super) fn plan(functions: &TableFunctions) -> Result<LogicalPlan> {
     let names = ["name", "kind", "signature", "description", "example"];
     let values = LogicalPlanBuilder::values(rows)?;
     let columns = values.schema().columns();
-    let named = columns.into_iter().zip(names).map(|(c, n)| datafusion::logical_expr::Expr::Column(c).alias(n));
+    let named = columns
+        .into_iter()
+        .zip(names)
+        .map(|(c, n)| datafusion::logical_expr::Expr::Column(c).alias(n));
     Ok(values.project(named.collect::<Vec<_>>())?.build()?)
 }
 
@@ -60,7 +63,12 @@ fn table_functions(functions: &TableFunctions) -> Vec<Line> {
             example: d.examples.first().cloned(),
         })
         .collect();
-    lines.extend(functions.relations.values().map(|f| documented(f.name(), "table", Some(f.documentation()))));
+    lines.extend(
+        functions
+            .relations
+            .values()
+            .map(|f| documented(f.name(), "table", Some(f.documentation()))),
+    );
     lines.push(Line {
         name: LISTING.into(),
         kind: "table",
@@ -83,9 +91,18 @@ fn table_functions(functions: &TableFunctions) -> Vec<Line> {
 fn others(state: &SessionState) -> Vec<Line> {
     let mut lines = vec![];
     // Aliases are listed too: a person looks for the name they know.
-    lines.extend(state.scalar_functions().iter().map(|(n, f)| documented(n, "scalar", f.documentation())));
-    lines.extend(state.aggregate_functions().iter().map(|(n, f)| documented(n, "aggregate", f.documentation())));
-    lines.extend(state.window_functions().iter().map(|(n, f)| documented(n, "window", f.documentation())));
+    lines.extend(
+        state.scalar_functions().iter().map(|(n, f)| documented(n, "scalar", f.documentation())),
+    );
+    lines.extend(
+        state
+            .aggregate_functions()
+            .iter()
+            .map(|(n, f)| documented(n, "aggregate", f.documentation())),
+    );
+    lines.extend(
+        state.window_functions().iter().map(|(n, f)| documented(n, "window", f.documentation())),
+    );
     lines
 }
 
@@ -93,7 +110,8 @@ fn documented(name: &str, kind: &'static str, documentation: Option<&Documentati
     Line {
         name: name.to_string(),
         kind,
-        signature: documentation.map_or(format!("{name}(…)"), |d| d.syntax_example.trim().to_string()),
+        signature: documentation
+            .map_or(format!("{name}(…)"), |d| d.syntax_example.trim().to_string()),
         description: documentation.map_or(String::new(), |d| d.description.trim().to_string()),
         example: documentation.and_then(|d| d.sql_example.as_deref()).map(first_block),
     }
@@ -101,7 +119,13 @@ fn documented(name: &str, kind: &'static str, documentation: Option<&Documentati
 
 /// DataFusion's examples are fenced and show their answers; the statement is what can be run.
 fn first_block(example: &str) -> String {
-    let inside = example.split("```").nth(1).map_or(example, |b| b.strip_prefix("sql").unwrap_or(b));
+    let inside =
+        example.split("```").nth(1).map_or(example, |b| b.strip_prefix("sql").unwrap_or(b));
     let lines = inside.trim().lines().take_while(|l| !l.starts_with('+'));
-    lines.map(|l| l.trim_start_matches("> ")).collect::<Vec<_>>().join("\n").trim_end_matches(';').to_string()
+    lines
+        .map(|l| l.trim_start_matches("> "))
+        .collect::<Vec<_>>()
+        .join("\n")
+        .trim_end_matches(';')
+        .to_string()
 }

@@ -12,8 +12,8 @@ use std::ops::ControlFlow;
 
 use datafusion::common::{Span, TableReference};
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, MacroArg, ObjectName, Query, Select, SelectItem,
-    TableAlias, TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, MacroArg, ObjectName,
+    Query, Select, SelectItem, TableAlias, TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
 use super::bind::{Bound, is_made_up};
@@ -22,9 +22,14 @@ use crate::error::{Error, Result};
 use crate::library::{Definition, Kind};
 
 /// The body of a call, ready to be planned anywhere.
-pub(super) fn body(functions: &TableFunctions, definition: &Definition, bound: &Bound) -> Result<Query> {
+pub(super) fn body(
+    functions: &TableFunctions,
+    definition: &Definition,
+    bound: &Bound,
+) -> Result<Query> {
     let mut query = definition.body.clone();
-    let mut rewriter = Rewriter { functions, bound: Some(bound), scopes: vec![], read: vec![], own: None };
+    let mut rewriter =
+        Rewriter { functions, bound: Some(bound), scopes: vec![], read: vec![], own: None };
     match query.visit(&mut rewriter) {
         ControlFlow::Continue(()) => {
             super::fold::fold(&mut query);
@@ -41,7 +46,8 @@ pub(super) fn own_macro(
     arguments: Vec<MacroArg>,
     body: Query,
 ) -> Result<Definition> {
-    let mut rewriter = Rewriter { functions, bound: None, scopes: vec![], read: vec![], own: Some(name) };
+    let mut rewriter =
+        Rewriter { functions, bound: None, scopes: vec![], read: vec![], own: Some(name) };
     if let ControlFlow::Break(error) = body.clone().visit(&mut rewriter) {
         return Err(*error);
     }
@@ -100,13 +106,17 @@ impl Rewriter<'_> {
         if self.own == Some(key.as_str()) {
             return Err(Error::query(format!("the macro `{key}` calls itself"))
                 .at(Span::try_from_sqlparser_span(name.span))
-                .hint("a macro is replaced by its body, which would never end; use `WITH RECURSIVE`"));
+                .hint(
+                    "a macro is replaced by its body, which would never end; use `WITH RECURSIVE`",
+                ));
         }
         let Some(callee) = self.functions.find(&key) else { return Ok(()) };
         for (i, argument) in arguments.iter_mut().enumerate() {
             let (named, value) = match argument {
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => (None, value),
-                FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => (Some(normalise(name)), value),
+                FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => {
+                    (Some(normalise(name)), value)
+                }
                 _ => continue,
             };
             if callee.takes_relation(i, named.as_deref()) {
@@ -123,7 +133,9 @@ impl Rewriter<'_> {
                 let name = last_ident(name);
                 if normalise(&name) == "table" {
                     return match list.args.first_mut() {
-                        Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(inner))) => self.argument(inner),
+                        Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(inner))) => {
+                            self.argument(inner)
+                        }
                         _ => Ok(()),
                     };
                 }
@@ -132,13 +144,18 @@ impl Rewriter<'_> {
             Expr::Identifier(ident) => {
                 // A parameter that may be a word or a relation, and is a word this time.
                 let key = normalise(ident);
-                if self.bound.is_some_and(|b| !b.given.contains(&key) && b.scalars.contains_key(&key)) {
+                if self
+                    .bound
+                    .is_some_and(|b| !b.given.contains(&key) && b.scalars.contains_key(&key))
+                {
                     return Ok(());
                 }
                 ObjectName::from(vec![ident.clone()])
             }
             Expr::CompoundIdentifier(idents) => ObjectName::from(idents.clone()),
-            Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(file), .. }) if self.bound.is_some() => {
+            Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(file), .. })
+                if self.bound.is_some() =>
+            {
                 ObjectName::from(vec![Ident::with_quote('"', file.clone())])
             }
             _ => return Ok(()),
@@ -194,7 +211,12 @@ impl VisitorMut for Rewriter<'_> {
                     let old = last_ident(name);
                     *name = ObjectName::from(vec![Ident::with_quote('"', new)]);
                     // What the body calls the relation, it goes on calling it.
-                    alias.get_or_insert_with(|| TableAlias { explicit: true, name: old, columns: vec![], at: None });
+                    alias.get_or_insert_with(|| TableAlias {
+                        explicit: true,
+                        name: old,
+                        columns: vec![],
+                        at: None,
+                    });
                     ControlFlow::Continue(())
                 }
                 Ok(None) => ControlFlow::Continue(()),
@@ -227,7 +249,9 @@ impl VisitorMut for Rewriter<'_> {
                 && let Some(value) = self.parameter(expr)
             {
                 let shown = match (&value, self.bound) {
-                    (Expr::Identifier(hidden), Some(bound)) => bound.hidden.get(&hidden.value).cloned(),
+                    (Expr::Identifier(hidden), Some(bound)) => {
+                        bound.hidden.get(&hidden.value).cloned()
+                    }
                     _ => None,
                 };
                 let alias = match (shown, &*expr) {
@@ -247,7 +271,8 @@ impl VisitorMut for Rewriter<'_> {
         } else if let (Some(bound), Expr::Function(function)) = (self.bound, &*expr)
             && last_ident(&function.name).value.eq_ignore_ascii_case("given")
             && let Ok(call) = call_of(function.clone())
-            && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(name)))] = call.arguments.as_slice()
+            && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(name)))] =
+                call.arguments.as_slice()
         {
             let is_given = bound.given.contains(&normalise(name));
             *expr = Expr::Value(Value::Boolean(is_given).with_empty_span());
@@ -295,7 +320,9 @@ fn reference(name: &ObjectName) -> TableReference {
     match parts.as_slice() {
         [table] => TableReference::bare(table.as_str()),
         [schema, table] => TableReference::partial(schema.as_str(), table.as_str()),
-        [catalog, schema, table] => TableReference::full(catalog.as_str(), schema.as_str(), table.as_str()),
+        [catalog, schema, table] => {
+            TableReference::full(catalog.as_str(), schema.as_str(), table.as_str())
+        }
         _ => TableReference::bare(name.to_string()),
     }
 }

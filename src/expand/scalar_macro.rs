@@ -10,8 +10,8 @@ use std::sync::Arc;
 use datafusion::common::Span;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, Ident, MacroArg, Query, VisitMut, VisitorMut, visit_expressions,
-    visit_expressions_mut,
+    Expr, Function, FunctionArg, FunctionArgExpr, Ident, MacroArg, Query, VisitMut, VisitorMut,
+    visit_expressions, visit_expressions_mut,
 };
 
 use super::{call_of, last_ident, normalise};
@@ -29,14 +29,17 @@ impl ScalarMacro {
     /// Refuses a body that calls the macro itself.
     pub(super) fn new(name: &str, arguments: Vec<MacroArg>, body: Expr) -> Result<Self> {
         let calls_itself = visit_expressions(&body, |e| match e {
-            Expr::Function(f) if normalise(&last_ident(&f.name)) == name => ControlFlow::Break(last_ident(&f.name)),
+            Expr::Function(f) if normalise(&last_ident(&f.name)) == name => {
+                ControlFlow::Break(last_ident(&f.name))
+            }
             _ => ControlFlow::Continue(()),
         });
         if let ControlFlow::Break(ident) = calls_itself {
             return Err(Error::query(format!("the macro `{name}` calls itself"))
                 .at(Span::try_from_sqlparser_span(ident.span)));
         }
-        let parameters = arguments.into_iter().map(|a| (normalise(&a.name), a.default_expr)).collect();
+        let parameters =
+            arguments.into_iter().map(|a| (normalise(&a.name), a.default_expr)).collect();
         Ok(Self { name: name.to_string(), parameters, body })
     }
 
@@ -45,7 +48,9 @@ impl ScalarMacro {
         let parts: Vec<String> = self
             .parameters
             .iter()
-            .map(|(name, default)| default.as_ref().map_or(name.clone(), |d| format!("{name} => {d}")))
+            .map(|(name, default)| {
+                default.as_ref().map_or(name.clone(), |d| format!("{name} => {d}"))
+            })
             .collect();
         format!("{}({})", self.name, parts.join(", "))
     }
@@ -59,19 +64,34 @@ impl ScalarMacro {
         let name: Ident = last_ident(&call.name);
         let place = Span::try_from_sqlparser_span(name.span);
         if call.over.is_some() || call.filter.is_some() {
-            return Err(Error::query(format!("the macro `{}` takes neither OVER nor FILTER", self.name)).at(place));
+            return Err(Error::query(format!(
+                "the macro `{}` takes neither OVER nor FILTER",
+                self.name
+            ))
+            .at(place));
         }
         let mut values: BTreeMap<String, Expr> = BTreeMap::new();
         for (i, argument) in call_of(call.clone())?.arguments.into_iter().enumerate() {
             let (parameter, value) = match argument {
-                FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => (self.parameters.get(i).map(|p| p.0.clone()), value),
-                FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => {
-                    (Some(normalise(&name)).filter(|n| self.parameters.iter().any(|p| p.0 == *n)), value)
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => {
+                    (self.parameters.get(i).map(|p| p.0.clone()), value)
                 }
-                other => return Err(Error::query(format!("`{other}` cannot be an argument of `{}`", self.name)).at(place)),
+                FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => (
+                    Some(normalise(&name)).filter(|n| self.parameters.iter().any(|p| p.0 == *n)),
+                    value,
+                ),
+                other => {
+                    return Err(Error::query(format!(
+                        "`{other}` cannot be an argument of `{}`",
+                        self.name
+                    ))
+                    .at(place));
+                }
             };
             let parameter = parameter
-                .ok_or_else(|| Error::query(format!("`{}` has no place for `{value}`", self.name)).at(place))
+                .ok_or_else(|| {
+                    Error::query(format!("`{}` has no place for `{value}`", self.name)).at(place)
+                })
                 .map_err(|e| e.hint(format!("write `{}`", self.signature())))?;
             if values.insert(parameter.clone(), value).is_some() {
                 return Err(Error::query(format!("`{parameter}` is given twice")).at(place));
@@ -124,7 +144,9 @@ impl VisitorMut for Put<'_> {
     // After the children: what is put in is the caller's, and is not looked at again.
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
         let Expr::Identifier(ident) = expr else { return ControlFlow::Continue(()) };
-        let Some(value) = self.values.get(&normalise(ident)) else { return ControlFlow::Continue(()) };
+        let Some(value) = self.values.get(&normalise(ident)) else {
+            return ControlFlow::Continue(());
+        };
         if self.depth > 0 {
             let bare = visit_expressions(value, |e| match e {
                 Expr::Identifier(i) => ControlFlow::Break(i.value.clone()),
@@ -143,7 +165,10 @@ impl VisitorMut for Put<'_> {
 const MAX_ROUNDS: usize = 32;
 
 /// Replaces every call of a scalar macro in a statement, until none is left.
-pub(super) fn inline(statement: &mut Statement, macros: &BTreeMap<String, Arc<ScalarMacro>>) -> Result<()> {
+pub(super) fn inline(
+    statement: &mut Statement,
+    macros: &BTreeMap<String, Arc<ScalarMacro>>,
+) -> Result<()> {
     if macros.is_empty() {
         return Ok(());
     }
@@ -174,7 +199,9 @@ impl VisitorMut for Calls<'_> {
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         let Expr::Function(function) = &*expr else { return ControlFlow::Continue(()) };
         let name = last_ident(&function.name);
-        let Some(found) = self.macros.get(&normalise(&name)) else { return ControlFlow::Continue(()) };
+        let Some(found) = self.macros.get(&normalise(&name)) else {
+            return ControlFlow::Continue(());
+        };
         let place = Span::try_from_sqlparser_span(name.span);
         match found.expand(function) {
             Ok(mut new) => {
@@ -182,7 +209,9 @@ impl VisitorMut for Calls<'_> {
                 let _ = visit_expressions_mut(&mut new, |e| {
                     if let Expr::Function(f) = e
                         && let Some(ident) = f.name.0.last_mut().and_then(|p| match p {
-                            datafusion::sql::sqlparser::ast::ObjectNamePart::Identifier(i) => Some(i),
+                            datafusion::sql::sqlparser::ast::ObjectNamePart::Identifier(i) => {
+                                Some(i)
+                            }
                             datafusion::sql::sqlparser::ast::ObjectNamePart::Function(_) => None,
                         })
                     {

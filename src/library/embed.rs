@@ -14,7 +14,9 @@ fn main() -> io::Result<()> {
     let mut list = String::from("&[\n");
     for department in sorted(&sql)?.into_iter().filter(|p| p.is_dir()) {
         println!("cargo::rerun-if-changed={}", department.display());
-        for file in sorted(&department)?.into_iter().filter(|p| p.extension().is_some_and(|e| e == "sql")) {
+        for file in
+            sorted(&department)?.into_iter().filter(|p| p.extension().is_some_and(|e| e == "sql"))
+        {
             let _ = writeln!(
                 list,
                 "    File {{ department: {:?}, name: {:?}, text: include_str!({:?}) }},",
@@ -25,11 +27,15 @@ fn main() -> io::Result<()> {
         }
     }
     list.push(']');
-    fs::write(PathBuf::from(env::var("OUT_DIR").map_err(io::Error::other)?).join("library.rs"), list)
+    fs::write(
+        PathBuf::from(env::var("OUT_DIR").map_err(io::Error::other)?).join("library.rs"),
+        list,
+    )
 }
 
 fn sorted(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut paths = fs::read_dir(folder)?.map(|e| e.map(|e| e.path())).collect::<io::Result<Vec<_>>>()?;
+    let mut paths =
+        fs::read_dir(folder)?.map(|e| e.map(|e| e.path())).collect::<io::Result<Vec<_>>>()?;
     paths.sort();
     Ok(paths)
 }

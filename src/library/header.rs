@@ -47,7 +47,10 @@ pub(super) fn read(
     let mut tags = tags(text)?;
     let (name, arguments, body) = macro_of(text)?;
     if name != file {
-        return Err(wrong(format!("the macro is called `{name}`; the file's name is the analysis's name")).into());
+        return Err(wrong(format!(
+            "the macro is called `{name}`; the file's name is the analysis's name"
+        ))
+        .into());
     }
     let one = |tags: &mut Vec<(String, String)>, tag: &str| -> Result<String> {
         let mut found = take(tags, tag);
@@ -61,12 +64,15 @@ pub(super) fn read(
     let grain = one(&mut tags, "grain")?;
     let source = one(&mut tags, "source")?;
     let examples = take(&mut tags, "example");
-    let returns = take(&mut tags, "returns").iter().map(|t| column_doc(t)).collect::<Result<Vec<_>>>()?;
+    let returns =
+        take(&mut tags, "returns").iter().map(|t| column_doc(t)).collect::<Result<Vec<_>>>()?;
     if examples.is_empty() || returns.is_empty() {
         return Err(wrong("the header needs `-- returns` and `-- example`").into());
     }
-    let instead = take(&mut tags, "column").iter().map(|t| instead(t)).collect::<Result<Vec<_>>>()?;
-    let aliases = take(&mut tags, "alias").iter().map(|t| aliases(t)).collect::<Result<Vec<_>>>()?;
+    let instead =
+        take(&mut tags, "column").iter().map(|t| instead(t)).collect::<Result<Vec<_>>>()?;
+    let aliases =
+        take(&mut tags, "alias").iter().map(|t| aliases(t)).collect::<Result<Vec<_>>>()?;
     let scalars = take(&mut tags, "param").iter().map(|t| scalar(t)).collect::<Result<Vec<_>>>()?;
     let mut inputs = vec![];
     for text in take(&mut tags, "reads") {
@@ -75,13 +81,28 @@ pub(super) fn read(
     if let Some((tag, _)) = tags.first() {
         return Err(wrong(format!("`-- {tag}` is not a tag of the header")).into());
     }
-    for (name, _) in instead.iter().map(|(n, _)| (n, ())).chain(aliases.iter().map(|(n, _)| (n, ()))) {
+    for (name, _) in
+        instead.iter().map(|(n, _)| (n, ())).chain(aliases.iter().map(|(n, _)| (n, ())))
+    {
         if !inputs.iter().any(|i| i.1.columns.iter().any(|c| c.name == *name)) {
-            return Err(wrong(format!("`{name}` has an alias or a replacement but no relation reads it")).into());
+            return Err(wrong(format!(
+                "`{name}` has an alias or a replacement but no relation reads it"
+            ))
+            .into());
         }
     }
     let parameters = parameters(arguments, scalars, inputs)?;
-    Ok(Definition { name, department: department.into(), about, parameters, returns, grain, source, examples, body })
+    Ok(Definition {
+        name,
+        department: department.into(),
+        about,
+        parameters,
+        returns,
+        grain,
+        source,
+        examples,
+        body,
+    })
 }
 
 /// Puts the macro's arguments and the header's lines together.
@@ -99,7 +120,8 @@ fn parameters(
         }
         taken.push(column.parameter.clone());
     }
-    let columns: Vec<Column> = inputs.iter().flat_map(|(_, input, _)| input.columns.clone()).collect();
+    let columns: Vec<Column> =
+        inputs.iter().flat_map(|(_, input, _)| input.columns.clone()).collect();
     let mut placed = vec![];
     for argument in arguments {
         let name = argument.name.value;
@@ -111,14 +133,22 @@ fn parameters(
             (scalar, Some((_, mut input, meaning)), None) => {
                 // What a prepared relation's analysis takes, this one takes too, by name.
                 if let Some((through, fixed)) = &input.through {
-                    let given = |n: &str| fixed.iter().any(|a| matches!(a, FunctionArg::Named { name, .. } if name.value == n));
+                    let given = |n: &str| {
+                        fixed.iter().any(
+                            |a| matches!(a, FunctionArg::Named { name, .. } if name.value == n),
+                        )
+                    };
                     named_only.extend(
                         through
                             .parameters
                             .iter()
                             .enumerate()
                             .filter(|(i, p)| *i > 0 && !given(&p.name))
-                            .map(|(_, p)| Parameter { positional: false, inherited: true, ..p.clone() }),
+                            .map(|(_, p)| Parameter {
+                                positional: false,
+                                inherited: true,
+                                ..p.clone()
+                            }),
                     );
                 }
                 input.or_scalar = scalar.as_ref().map(|(_, s, _)| s.clone());
@@ -130,23 +160,36 @@ fn parameters(
                 let meaning = format!("column of `{}`", column.input);
                 (Kind::Column(column), meaning)
             }
-            (None, None, None) => return Err(wrong(format!("the header lacks `-- param {name}` or `-- reads {name}`"))),
+            (None, None, None) => {
+                return Err(wrong(format!(
+                    "the header lacks `-- param {name}` or `-- reads {name}`"
+                )));
+            }
             (Some(_), _, Some(_)) | (None, Some(_), Some(_)) => {
                 return Err(wrong(format!("`{name}` is a column and something else")));
             }
         };
-        parameters.push(Parameter { name, kind, default: argument.default_expr, positional: true, inherited: false, meaning });
+        parameters.push(Parameter {
+            name,
+            kind,
+            default: argument.default_expr,
+            positional: true,
+            inherited: false,
+            meaning,
+        });
     }
     if let Some(name) = scalars.first().map(|s| &s.0).or(inputs.first().map(|i| &i.0)) {
         return Err(wrong(format!("`{name}` is in the header but not an argument of the macro")));
     }
-    parameters.extend(columns.into_iter().filter(|c| !placed.contains(&c.parameter)).map(|c| Parameter {
-        name: c.parameter.clone(),
-        meaning: format!("column of `{}`", c.input),
-        default: None,
-        positional: false,
-        inherited: false,
-        kind: Kind::Column(c),
+    parameters.extend(columns.into_iter().filter(|c| !placed.contains(&c.parameter)).map(|c| {
+        Parameter {
+            name: c.parameter.clone(),
+            meaning: format!("column of `{}`", c.input),
+            default: None,
+            positional: false,
+            inherited: false,
+            kind: Kind::Column(c),
+        }
     }));
     for parameter in named_only {
         if !parameters.iter().any(|p| p.name == parameter.name) {
@@ -170,11 +213,14 @@ fn tags(text: &str) -> Result<Vec<(String, String)>> {
             continue;
         }
         if line.starts_with("   ") {
-            let last = tags.last_mut().ok_or_else(|| wrong(format!("`{}` goes on with nothing", line.trim())))?;
+            let last = tags
+                .last_mut()
+                .ok_or_else(|| wrong(format!("`{}` goes on with nothing", line.trim())))?;
             last.1.push('\n');
             last.1.push_str(line.trim());
         } else {
-            let (tag, rest) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
+            let (tag, rest) =
+                line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
             tags.push((tag.to_string(), rest.trim().to_string()));
         }
     }
@@ -187,19 +233,24 @@ fn tags(text: &str) -> Result<Vec<(String, String)>> {
 }
 
 fn take(tags: &mut Vec<(String, String)>, tag: &str) -> Vec<String> {
-    let (found, rest): (Vec<_>, Vec<_>) = std::mem::take(tags).into_iter().partition(|(t, _)| t == tag);
+    let (found, rest): (Vec<_>, Vec<_>) =
+        std::mem::take(tags).into_iter().partition(|(t, _)| t == tag);
     *tags = rest;
     found.into_iter().map(|(_, text)| text).collect()
 }
 
 fn macro_of(text: &str) -> Result<(String, Vec<ast::MacroArg>, ast::Query)> {
-    let mut statements = Parser::parse_sql(&GenericDialect {}, text).map_err(|e| wrong(e.to_string()))?;
+    let mut statements =
+        Parser::parse_sql(&GenericDialect {}, text).map_err(|e| wrong(e.to_string()))?;
     match (statements.pop(), statements.is_empty()) {
         (Some(Statement::CreateMacro { name, args, definition, .. }), true) => {
-            let body = table_body(definition).ok_or_else(|| wrong("an analysis is a table macro: `AS TABLE SELECT …`"))?;
+            let body = table_body(definition)
+                .ok_or_else(|| wrong("an analysis is a table macro: `AS TABLE SELECT …`"))?;
             Ok((name.to_string(), args.unwrap_or_default(), body))
         }
-        _ => Err(wrong("a file of the library holds one `CREATE MACRO … AS TABLE` and nothing else")),
+        _ => {
+            Err(wrong("a file of the library holds one `CREATE MACRO … AS TABLE` and nothing else"))
+        }
     }
 }
 
@@ -212,7 +263,9 @@ fn column_doc(text: &str) -> Result<ColumnDoc> {
     }
     let data_type = match Class::parse(data_type) {
         Some(Class::Any | Class::Numeric) => data_type.to_string(),
-        _ => sql_type(data_type).map_err(|e| e.context(format_args!("`-- returns {text}`")))?.to_string(),
+        _ => sql_type(data_type)
+            .map_err(|e| e.context(format_args!("`-- returns {text}`")))?
+            .to_string(),
     };
     Ok(ColumnDoc { name: name.to_string(), data_type, meaning: meaning.to_string() })
 }
@@ -236,7 +289,8 @@ fn sql_type(text: &str) -> Result<ast::DataType> {
 fn scalar(text: &str) -> Result<(String, Scalar, String)> {
     let (name, rest) = word(text);
     let (data_type, after) = word(rest);
-    let data_type = sql_type(data_type).map_err(|e| e.context(format_args!("`-- param {text}`")))?;
+    let data_type =
+        sql_type(data_type).map_err(|e| e.context(format_args!("`-- param {text}`")))?;
     let (first, others) = word(after);
     let (limit, meaning) = if let Some((low, high)) = first.split_once("..")
         && let (Ok(low), Ok(high)) = (low.parse(), high.parse())
@@ -267,7 +321,8 @@ fn input(
         None => (false, rest.trim()),
     };
     if let Some(rest) = rest.strip_prefix("through ") {
-        let (call, meaning) = rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
+        let (call, meaning) =
+            rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
         // The arguments may hold blanks: the call ends with its closing parenthesis.
         let (call, meaning) = match rest.find(')') {
             Some(end) if call.contains('(') => (&rest[..=end], rest[end + 1..].trim()),
@@ -282,8 +337,9 @@ fn input(
     let list = rest[..close].trim_start_matches('(');
     let mut columns = vec![];
     for item in list.split(',').map(str::trim).filter(|i| !i.is_empty()) {
-        let (column, class) =
-            item.split_once(char::is_whitespace).ok_or_else(|| wrong(format!("column `{item}` needs a type")))?;
+        let (column, class) = item
+            .split_once(char::is_whitespace)
+            .ok_or_else(|| wrong(format!("column `{item}` needs a type")))?;
         let (class, optional) = match class.trim().strip_suffix('?') {
             Some(class) => (class, true),
             None => (class.trim(), false),
@@ -292,10 +348,19 @@ fn input(
             input: name.to_string(),
             name: column.to_string(),
             parameter: column.to_string(),
-            class: Class::parse(class).ok_or_else(|| wrong(format!("column `{column}`: `{class}` is not a type here")))?,
+            class: Class::parse(class)
+                .ok_or_else(|| wrong(format!("column `{column}`: `{class}` is not a type here")))?,
             optional,
-            instead: instead.iter().find(|(n, _)| n == column).map(|(_, e)| e.clone()).unwrap_or_default(),
-            aliases: aliases.iter().find(|(n, _)| n == column).map(|(_, a)| a.clone()).unwrap_or_default(),
+            instead: instead
+                .iter()
+                .find(|(n, _)| n == column)
+                .map(|(_, e)| e.clone())
+                .unwrap_or_default(),
+            aliases: aliases
+                .iter()
+                .find(|(n, _)| n == column)
+                .map(|(_, a)| a.clone())
+                .unwrap_or_default(),
         });
     }
     let meaning = rest[close + 1..].trim().to_string();
@@ -308,26 +373,32 @@ fn through(call: &str) -> Result<(String, Vec<FunctionArg>)> {
         return Ok((call.to_string(), vec![]));
     }
     match parser(call)?.parse_expr().map_err(|e| wrong(format!("`through {call}`: {e}")))? {
-        Expr::Function(ast::Function { name, args: ast::FunctionArguments::List(list), .. }) => {
-            Ok((name.to_string(), list.args))
-        }
+        Expr::Function(ast::Function {
+            name, args: ast::FunctionArguments::List(list), ..
+        }) => Ok((name.to_string(), list.args)),
         _ => Err(wrong(format!("`through {call}` is not a call"))),
     }
 }
 
 /// `name = first | second`
 fn instead(text: &str) -> Result<(String, Vec<Expr>)> {
-    let (name, list) = text.split_once('=').ok_or_else(|| wrong(format!("`-- column {text}` needs `=`")))?;
+    let (name, list) =
+        text.split_once('=').ok_or_else(|| wrong(format!("`-- column {text}` needs `=`")))?;
     let choices = list
         .split('|')
-        .map(|choice| parser(choice.trim())?.parse_expr().map_err(|e| wrong(format!("`-- column {text}`: {e}"))))
+        .map(|choice| {
+            parser(choice.trim())?
+                .parse_expr()
+                .map_err(|e| wrong(format!("`-- column {text}`: {e}")))
+        })
         .collect::<Result<Vec<_>>>()?;
     Ok((name.trim().to_string(), choices))
 }
 
 /// `name: one, two`
 fn aliases(text: &str) -> Result<(String, Vec<String>)> {
-    let (name, list) = text.split_once(':').ok_or_else(|| wrong(format!("`-- alias {text}` needs `:`")))?;
+    let (name, list) =
+        text.split_once(':').ok_or_else(|| wrong(format!("`-- alias {text}` needs `:`")))?;
     Ok((name.trim().to_string(), list.split(',').map(|a| a.trim().to_string()).collect()))
 }
 
@@ -371,7 +442,8 @@ CREATE MACRO f(t, k := 5, word := 'a') AS TABLE SELECT count(*) AS n FROM t WHER
     fn a_good_header_is_read_whole() {
         let f = load(GOOD).expect("is good");
         assert_eq!(f.about, "counts things, carefully");
-        let names: Vec<(&str, bool)> = f.parameters.iter().map(|p| (p.name.as_str(), p.positional)).collect();
+        let names: Vec<(&str, bool)> =
+            f.parameters.iter().map(|p| (p.name.as_str(), p.positional)).collect();
         assert_eq!(names, [("t", true), ("k", true), ("word", true), ("x", false), ("y", false)]);
         assert_eq!(f.returns[1].data_type, "DECIMAL(18,4)");
         assert_eq!(f.returns[1].meaning, "money in the shop's currency");
@@ -380,7 +452,9 @@ CREATE MACRO f(t, k := 5, word := 'a') AS TABLE SELECT count(*) AS n FROM t WHER
             other => panic!("{other:?}"),
         }
         match &f.parameters[3].kind {
-            Kind::Column(c) => assert_eq!((c.instead.len(), c.aliases.len(), c.optional), (2, 2, false)),
+            Kind::Column(c) => {
+                assert_eq!((c.instead.len(), c.aliases.len(), c.optional), (2, 2, false))
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -396,7 +470,11 @@ CREATE MACRO f(t, k := 5, word := 'a') AS TABLE SELECT count(*) AS n FROM t WHER
             ("x NUMERIC", "x MONEY", "`MONEY` is not a type here"),
             ("MACRO f(", "MACRO g(", "the file's name is the analysis's name"),
             ("-- alias    x:", "-- alias    z:", "no relation reads it"),
-            ("-- reads    t(x NUMERIC, y TIMESTAMP?) the table\n-- column   x = u - coalesce(v, 0) | w\n-- alias    x: ex, the_x", "-- reads    t through nothing", "waits for nothing"),
+            (
+                "-- reads    t(x NUMERIC, y TIMESTAMP?) the table\n-- column   x = u - coalesce(v, 0) | w\n-- alias    x: ex, the_x",
+                "-- reads    t through nothing",
+                "waits for nothing",
+            ),
         ] {
             let error = load(&GOOD.replace(from, to)).expect_err(said);
             assert!(error.contains(said), "{error} should say {said}");

@@ -54,7 +54,8 @@ pub fn schema() -> Result<Vec<Table>> {
 
 fn read(text: &str) -> Result<Vec<Table>> {
     let wrong = |what: String| Error::usage(format!("sql/schema.sql: {what}"));
-    let statements = Parser::parse_sql(&GenericDialect {}, text).map_err(|e| wrong(e.to_string()))?;
+    let statements =
+        Parser::parse_sql(&GenericDialect {}, text).map_err(|e| wrong(e.to_string()))?;
     let lines: Vec<&str> = text.lines().collect();
     statements
         .into_iter()
@@ -68,10 +69,14 @@ fn read(text: &str) -> Result<Vec<Table>> {
                 .iter()
                 .map(|column| {
                     let line = usize::try_from(column.name.span.start.line).unwrap_or(0);
-                    let comment = lines.get(line.wrapping_sub(1)).and_then(|l| l.split_once("-- ")).map(|(_, c)| c);
-                    let (class, meaning) = comment
-                        .and_then(|c| c.split_once(": "))
-                        .ok_or_else(|| wrong(format!("`{name}.{}` lacks `-- class: meaning`", column.name)))?;
+                    let comment = lines
+                        .get(line.wrapping_sub(1))
+                        .and_then(|l| l.split_once("-- "))
+                        .map(|(_, c)| c);
+                    let (class, meaning) =
+                        comment.and_then(|c| c.split_once(": ")).ok_or_else(|| {
+                            wrong(format!("`{name}.{}` lacks `-- class: meaning`", column.name))
+                        })?;
                     let required = column.options.iter().any(|o| {
                         matches!(o.option, ColumnOption::NotNull | ColumnOption::PrimaryKey(_))
                     });
@@ -84,7 +89,9 @@ fn read(text: &str) -> Result<Vec<Table>> {
                             "quasi" => Class::Quasi,
                             "sensitive" => Class::Sensitive,
                             "plain" => Class::Plain,
-                            other => return Err(wrong(format!("`{other}` is not a privacy class"))),
+                            other => {
+                                return Err(wrong(format!("`{other}` is not a privacy class")));
+                            }
                         },
                         meaning: meaning.trim().to_string(),
                     })
@@ -102,7 +109,10 @@ mod tests {
     #[test]
     fn a_column_needs_a_class_and_a_meaning() {
         let good = read("CREATE TABLE t (\n  a VARCHAR NOT NULL, -- identifier: who\n  b DECIMAL(18,4) -- plain: how much\n);").expect("good");
-        assert_eq!((good[0].columns[0].class, good[0].columns[0].nullable), (Class::Identifier, false));
+        assert_eq!(
+            (good[0].columns[0].class, good[0].columns[0].nullable),
+            (Class::Identifier, false)
+        );
         assert_eq!(good[0].columns[1].data_type, "DECIMAL(18,4)");
         assert!(read("CREATE TABLE t (\n  a VARCHAR -- who\n);").is_err());
         assert!(read("CREATE TABLE t (\n  a VARCHAR -- secret: who\n);").is_err());

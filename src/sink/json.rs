@@ -16,7 +16,9 @@ pub(super) fn open_array(out: Out, _schema: &SchemaRef) -> Result<Box<dyn Sink>>
 }
 
 pub(super) fn open_lines(out: Out, _schema: &SchemaRef) -> Result<Box<dyn Sink>> {
-    Ok(Box::new(Json(WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(out))))
+    Ok(Box::new(Json(
+        WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(out),
+    )))
 }
 
 struct Json<F: JsonFormat>(Writer<Out, F>);

@@ -14,8 +14,11 @@ use crate::error::Result;
 
 pub(super) fn open(mut out: Out, schema: &SchemaRef) -> Result<Box<dyn Sink>> {
     let names: Vec<String> = schema.fields().iter().map(|f| escaped(f.name())).collect();
-    let rules: Vec<&str> =
-        schema.fields().iter().map(|f| if f.data_type().is_numeric() { "---:" } else { "---" }).collect();
+    let rules: Vec<&str> = schema
+        .fields()
+        .iter()
+        .map(|f| if f.data_type().is_numeric() { "---:" } else { "---" })
+        .collect();
     writeln!(out, "| {} |\n| {} |", names.join(" | "), rules.join(" | "))?;
     Ok(Box::new(Markdown(out)))
 }
@@ -31,7 +34,8 @@ impl Sink for Markdown {
             .map(|c| ArrayFormatter::try_new(c.as_ref(), &options))
             .collect::<std::result::Result<Vec<_>, _>>()?;
         for row in 0..batch.num_rows() {
-            let cells: Vec<String> = columns.iter().map(|c| escaped(&c.value(row).to_string())).collect();
+            let cells: Vec<String> =
+                columns.iter().map(|c| escaped(&c.value(row).to_string())).collect();
             writeln!(self.0, "| {} |", cells.join(" | "))?;
         }
         Ok(())

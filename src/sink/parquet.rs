@@ -14,7 +14,9 @@ use super::{Out, Sink, bare};
 use crate::error::Result;
 
 pub(super) fn open(out: Out, schema: &SchemaRef) -> Result<Box<dyn Sink>> {
-    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?)).build();
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .build();
     Ok(Box::new(Parquet(ArrowWriter::try_new(out, bare(schema), Some(properties))?)))
 }
 

@@ -37,7 +37,12 @@ impl StagedFile {
             return Ok(Self { file, target: target.to_path_buf(), hidden: None });
         }
         let hidden = hidden_name(target);
-        let file = File::options().read(true).write(true).create_new(true).open(&hidden).map_err(|e| cannot(target, &e))?;
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&hidden)
+            .map_err(|e| cannot(target, &e))?;
         Ok(Self { file, target: target.to_path_buf(), hidden: Some(hidden) })
     }
 

@@ -19,8 +19,8 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions,
-    PutPayload, PutResult, Result as StoreResult, UploadPart,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult, UploadPart,
 };
 
 use super::staged::StagedFile;
@@ -35,7 +35,8 @@ pub struct StagingStore {
 impl StagingStore {
     /// Makes every file of the statement appear.
     pub fn publish(&self) -> Result<()> {
-        let files = std::mem::take(&mut *self.finished.lock().unwrap_or_else(PoisonError::into_inner));
+        let files =
+            std::mem::take(&mut *self.finished.lock().unwrap_or_else(PoisonError::into_inner));
         files.into_iter().try_for_each(StagedFile::publish)
     }
 
@@ -74,7 +75,12 @@ impl fmt::Display for StagingStore {
 
 #[async_trait]
 impl ObjectStore for StagingStore {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, _options: PutOptions) -> StoreResult<PutResult> {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        _options: PutOptions,
+    ) -> StoreResult<PutResult> {
         let mut upload = Upload::new(Self::open(location)?, &self.finished);
         upload.put_part(payload).await?;
         upload.complete().await
@@ -92,7 +98,11 @@ impl ObjectStore for StagingStore {
         Err(unsupported("be read"))
     }
 
-    async fn get_ranges(&self, _location: &Path, _ranges: &[Range<u64>]) -> StoreResult<Vec<bytes::Bytes>> {
+    async fn get_ranges(
+        &self,
+        _location: &Path,
+        _ranges: &[Range<u64>],
+    ) -> StoreResult<Vec<bytes::Bytes>> {
         Err(unsupported("be read"))
     }
 
@@ -147,7 +157,9 @@ impl MultipartUpload for Upload {
         });
         async move {
             match write.await {
-                Ok(written) => written.map_err(|e| failed(Error::query(format!("cannot write: {e}")))),
+                Ok(written) => {
+                    written.map_err(|e| failed(Error::query(format!("cannot write: {e}"))))
+                }
                 Err(stopped) => Err(failed(Error::query(stopped.to_string()))),
             }
         }
@@ -156,11 +168,9 @@ impl MultipartUpload for Upload {
 
     async fn complete(&mut self) -> StoreResult<PutResult> {
         // Every part has been awaited, so this is the only owner left.
-        let file = self
-            .file
-            .take()
-            .and_then(Arc::into_inner)
-            .ok_or_else(|| failed(Error::query("an output was finished while it was being written")))?;
+        let file = self.file.take().and_then(Arc::into_inner).ok_or_else(|| {
+            failed(Error::query("an output was finished while it was being written"))
+        })?;
         self.finished.lock().unwrap_or_else(PoisonError::into_inner).push(file);
         Ok(PutResult { e_tag: None, version: None })
     }

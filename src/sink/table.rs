@@ -60,7 +60,10 @@ impl Sink for Table {
     fn finish(mut self: Box<Self>) -> Result<Out> {
         writeln!(self.out, "{}", self.drawing)?;
         if self.cut {
-            writeln!(self.out, "only the first {MAX_ROWS} rows are shown; `--format csv` gives all of them")?;
+            writeln!(
+                self.out,
+                "only the first {MAX_ROWS} rows are shown; `--format csv` gives all of them"
+            )?;
         }
         self.out.flush()?;
         Ok(self.out)

@@ -6,7 +6,11 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 fn comptoir(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_comptoir")).args(arguments).stdin(Stdio::null()).output().expect("the program starts")
+    Command::new(env!("CARGO_BIN_EXE_comptoir"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program starts")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -15,8 +19,9 @@ fn text(bytes: &[u8]) -> String {
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).expect("the folder is readable");
-    let mut names: Vec<String> =
-        entries.map(|e| e.expect("its entries are readable").file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> = entries
+        .map(|e| e.expect("its entries are readable").file_name().to_string_lossy().into_owned())
+        .collect();
     names.sort();
     names
 }
@@ -24,7 +29,10 @@ fn names(folder: &Path) -> Vec<String> {
 #[test]
 fn data_goes_to_stdout_and_remarks_to_stderr() {
     let out = comptoir(&["--format", "csv", "-c", "SELECT 1 AS a, NULL AS b; SELECT 'x,y' AS c"]);
-    assert_eq!((out.status.code(), text(&out.stdout).as_str(), text(&out.stderr).as_str()), (Some(0), "a,b\n1,\nc\n\"x,y\"\n", ""));
+    assert_eq!(
+        (out.status.code(), text(&out.stdout).as_str(), text(&out.stderr).as_str()),
+        (Some(0), "a,b\n1,\nc\n\"x,y\"\n", "")
+    );
     let out = comptoir(&["-c", "SELECT 1 AS a"]);
     assert!(text(&out.stdout).contains("│ a") && text(&out.stderr).contains("1 row"), "{out:?}");
     assert_eq!(text(&comptoir(&["--quiet", "-c", "SELECT 1 AS a"]).stderr), "");
@@ -32,7 +40,9 @@ fn data_goes_to_stdout_and_remarks_to_stderr() {
 
 #[test]
 fn every_text_format_says_the_same() {
-    let ask = |format: &str| text(&comptoir(&["--format", format, "-c", "SELECT 1 AS a, 'x|y' AS b, NULL AS c"]).stdout);
+    let ask = |format: &str| {
+        text(&comptoir(&["--format", format, "-c", "SELECT 1 AS a, 'x|y' AS b, NULL AS c"]).stdout)
+    };
     assert_eq!(ask("json").trim(), r#"[{"a":1,"b":"x|y","c":null}]"#);
     assert_eq!(ask("jsonl").trim(), r#"{"a":1,"b":"x|y","c":null}"#);
     assert_eq!(ask("markdown").trim(), "| a | b | c |\n| ---: | --- | --- |\n| 1 | x\\|y |  |");
@@ -56,7 +66,11 @@ fn exit_codes_tell_a_failed_query_from_a_wrong_call() {
     ] {
         let out = comptoir(arguments);
         assert_eq!(out.status.code(), Some(code), "{arguments:?}: {}", text(&out.stderr));
-        assert!(text(&out.stderr).contains(said), "{arguments:?} should say {said}: {}", text(&out.stderr));
+        assert!(
+            text(&out.stderr).contains(said),
+            "{arguments:?} should say {said}: {}",
+            text(&out.stderr)
+        );
         assert_eq!(text(&out.stdout), "", "{arguments:?}");
     }
 }
@@ -65,11 +79,17 @@ fn exit_codes_tell_a_failed_query_from_a_wrong_call() {
 fn an_error_shows_the_place_in_the_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("nightly.sql");
-    std::fs::write(&file, "-- first\nSELECT 1;\nSELECT *\nFROM rfm_scor(orders);\n").expect("writes");
+    std::fs::write(&file, "-- first\nSELECT 1;\nSELECT *\nFROM rfm_scor(orders);\n")
+        .expect("writes");
     let out = comptoir(&["run", &file.to_string_lossy()]);
     let said = text(&out.stderr);
     assert_eq!(out.status.code(), Some(1));
-    for part in ["there is no table function `rfm_scor`", "nightly.sql:4:6", "^^^^^^^^", "did you mean `rfm_score`"] {
+    for part in [
+        "there is no table function `rfm_scor`",
+        "nightly.sql:4:6",
+        "^^^^^^^^",
+        "did you mean `rfm_score`",
+    ] {
         assert!(said.contains(part), "should say {part}: {said}");
     }
 }
@@ -88,7 +108,12 @@ const FAILS_LATE: &str = "SELECT CASE WHEN value = 1900000 THEN raise('late') EL
 
 #[test]
 fn a_failed_output_leaves_the_old_file_and_nothing_else() {
-    for (name, format) in [("old.csv", "csv"), ("old.parquet", "parquet"), ("old.jsonl", "jsonl"), ("old.arrow", "arrow")] {
+    for (name, format) in [
+        ("old.csv", "csv"),
+        ("old.parquet", "parquet"),
+        ("old.jsonl", "jsonl"),
+        ("old.arrow", "arrow"),
+    ] {
         let folder = tempfile::tempdir().expect("a folder");
         let target = folder.path().join(name);
         std::fs::write(&target, "old").expect("writes");
@@ -97,7 +122,8 @@ fn a_failed_output_leaves_the_old_file_and_nothing_else() {
         assert_eq!(out.status.code(), Some(1), "{}", text(&out.stderr));
         assert!(text(&out.stderr).contains("late"), "{}", text(&out.stderr));
         let stored = if format == "jsonl" { "json" } else { format };
-        let out = comptoir(&["-c", &format!("COPY ({FAILS_LATE}) TO '{shown}' STORED AS {stored}")]);
+        let out =
+            comptoir(&["-c", &format!("COPY ({FAILS_LATE}) TO '{shown}' STORED AS {stored}")]);
         assert_eq!(out.status.code(), Some(1), "{}", text(&out.stderr));
         assert_eq!(std::fs::read_to_string(&target).expect("is there"), "old", "{name}");
         assert_eq!(names(folder.path()), [name]);
@@ -110,7 +136,12 @@ fn a_finished_output_replaces_the_old_file() {
     let target = folder.path().join("new.parquet");
     std::fs::write(&target, "old").expect("writes");
     let shown = target.to_string_lossy();
-    let out = comptoir(&["-c", &format!("COPY (SELECT 42 AS a) TO '{shown}'; SELECT a FROM '{shown}'"), "--format", "csv"]);
+    let out = comptoir(&[
+        "-c",
+        &format!("COPY (SELECT 42 AS a) TO '{shown}'; SELECT a FROM '{shown}'"),
+        "--format",
+        "csv",
+    ]);
     assert_eq!(text(&out.stdout), "a\n42\n", "{}", text(&out.stderr));
     let out = comptoir(&["--output", &shown, "-c", "SELECT 43 AS a"]);
     assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
@@ -140,7 +171,10 @@ fn killed_at_any_moment_the_old_file_stays_and_nothing_else() {
         let copy = format!("COPY ({endless}) TO '{shown}'");
         let arguments: Vec<&str> =
             if i % 2 == 0 { vec!["-c", &copy] } else { vec!["--output", &shown, "-c", endless] };
-        let mut child = Command::new(env!("CARGO_BIN_EXE_comptoir")).args(arguments).spawn().expect("the program starts");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_comptoir"))
+            .args(arguments)
+            .spawn()
+            .expect("the program starts");
         std::thread::sleep(Duration::from_millis(delay));
         // On Unix this is SIGKILL.
         child.kill().expect("can be killed");
@@ -157,7 +191,12 @@ fn an_interrupt_ends_with_130_and_leaves_the_old_file() {
     let target = folder.path().join("old.csv");
     std::fs::write(&target, "old").expect("writes");
     let child = Command::new(env!("CARGO_BIN_EXE_comptoir"))
-        .args(["--output", &target.to_string_lossy(), "-c", "SELECT value FROM generate_series(1, 2000000000)"])
+        .args([
+            "--output",
+            &target.to_string_lossy(),
+            "-c",
+            "SELECT value FROM generate_series(1, 2000000000)",
+        ])
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
@@ -174,9 +213,14 @@ fn an_interrupt_ends_with_130_and_leaves_the_old_file() {
 #[test]
 fn a_reader_that_leaves_early_is_no_failure() {
     let program = env!("CARGO_BIN_EXE_comptoir");
-    let script = format!("'{program}' --format csv -c 'SELECT value FROM generate_series(1, 3000000)' | head -n 2; exit ${{PIPESTATUS[0]}}");
+    let script = format!(
+        "'{program}' --format csv -c 'SELECT value FROM generate_series(1, 3000000)' | head -n 2; exit ${{PIPESTATUS[0]}}"
+    );
     let out = Command::new("bash").args(["-c", &script]).output().expect("bash runs");
-    assert_eq!((out.status.code(), text(&out.stdout).as_str(), text(&out.stderr).as_str()), (Some(0), "value\n1\n", ""));
+    assert_eq!(
+        (out.status.code(), text(&out.stdout).as_str(), text(&out.stderr).as_str()),
+        (Some(0), "value\n1\n", "")
+    );
 }
 
 #[test]
@@ -200,15 +244,23 @@ fn a_read_only_session_writes_nothing() {
 #[test]
 fn the_configuration_declares_tables_and_options() {
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("ventes.txt"), "numero;client;date_cmd;total\n1;anne;2024-01-05;1.234,50\n2;bob;2024-02-01;15,00\n")
-        .expect("writes");
+    std::fs::write(
+        folder.path().join("ventes.txt"),
+        "numero;client;date_cmd;total\n1;anne;2024-01-05;1.234,50\n2;bob;2024-02-01;15,00\n",
+    )
+    .expect("writes");
     let config = folder.path().join("comptoir.toml");
     std::fs::write(&config, "[tables.ventes]\npath = \"ventes.txt\"\nformat = \"csv\"\ndelimiter = \";\"\ndecimal_comma = true\n")
         .expect("writes");
     let sql = "SELECT customer_id, monetary FROM rfm_score(ventes, order_id => numero, customer_id => client, \
                created_timestamp => date_cmd, net_sales => total) ORDER BY 1";
     let out = comptoir(&["--config", &config.to_string_lossy(), "--format", "csv", "-c", sql]);
-    assert_eq!(text(&out.stdout), "customer_id,monetary\nanne,1234.5\nbob,15.0\n", "{}", text(&out.stderr));
+    assert_eq!(
+        text(&out.stdout),
+        "customer_id,monetary\nanne,1234.5\nbob,15.0\n",
+        "{}",
+        text(&out.stderr)
+    );
 }
 
 #[test]
@@ -220,7 +272,12 @@ fn standard_input_is_a_script() {
         .stdout(Stdio::piped())
         .spawn()
         .expect("the program starts");
-    child.stdin.take().expect("is piped").write_all(b"SELECT 1 AS a;\nSELECT ';' AS b").expect("writes");
+    child
+        .stdin
+        .take()
+        .expect("is piped")
+        .write_all(b"SELECT 1 AS a;\nSELECT ';' AS b")
+        .expect("writes");
     let out = child.wait_with_output().expect("ends");
     assert_eq!(text(&out.stdout), "a\n1\nb\n;\n");
 }

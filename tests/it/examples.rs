@@ -9,11 +9,18 @@ use comptoir::{Engine, Outcome, demo};
 /// A small shop and an engine over it.
 async fn engine() -> (tempfile::TempDir, Engine) {
     let folder = tempfile::tempdir().expect("a folder");
-    let options =
-        demo::Options { dir: folder.path().to_path_buf(), orders: 1_000, seed: 7, format: demo::Format::Parquet };
+    let options = demo::Options {
+        dir: folder.path().to_path_buf(),
+        orders: 1_000,
+        seed: 7,
+        format: demo::Format::Parquet,
+    };
     demo::generate(&options).expect("the demo shop is written");
-    let config =
-        Config { data: vec![folder.path().to_string_lossy().into_owned()], threads: Some(2), ..Config::default() };
+    let config = Config {
+        data: vec![folder.path().to_string_lossy().into_owned()],
+        threads: Some(2),
+        ..Config::default()
+    };
     let engine = Engine::open(&config).await.expect("the shop is loaded");
     (folder, engine)
 }
@@ -23,8 +30,15 @@ async fn every_example_runs_and_gives_rows() {
     let (_shop, engine) = engine().await;
     for analysis in Library::built_in().expect("the library loads").iter() {
         for example in &analysis.examples {
-            let batches = engine.query(example).await.unwrap_or_else(|e| panic!("{}: {example}: {e}", analysis.name));
-            assert!(batches.iter().any(|b| b.num_rows() > 0), "{}: {example} gives no row", analysis.name);
+            let batches = engine
+                .query(example)
+                .await
+                .unwrap_or_else(|e| panic!("{}: {example}: {e}", analysis.name));
+            assert!(
+                batches.iter().any(|b| b.num_rows() > 0),
+                "{}: {example} gives no row",
+                analysis.name
+            );
         }
     }
     engine.query(demo::SHOWCASE).await.expect("the showcase runs");
@@ -39,7 +53,9 @@ async fn every_analysis_returns_what_its_header_promises() {
         let start = example.find(&format!("{}(", analysis.name)).expect("the example calls it");
         let call = balanced(&example[start..]);
         let statement = engine.parse(&format!("SELECT * FROM {call}")).expect("parses").remove(0);
-        let Outcome::Rows(rows) = engine.run(&statement).await.unwrap_or_else(|e| panic!("{call}: {e}")) else {
+        let Outcome::Rows(rows) =
+            engine.run(&statement).await.unwrap_or_else(|e| panic!("{call}: {e}"))
+        else {
             panic!("{call} gives no rows")
         };
         let fields = rows.schema().fields();
@@ -47,7 +63,14 @@ async fn every_analysis_returns_what_its_header_promises() {
         let found: Vec<&str> = fields.iter().map(|f| f.name().as_str()).collect();
         assert_eq!(promised, found, "{}", analysis.name);
         for (column, field) in analysis.returns.iter().zip(fields) {
-            assert!(fits(&column.data_type, field), "{}.{}: {} is promised, {} found", analysis.name, column.name, column.data_type, field.data_type());
+            assert!(
+                fits(&column.data_type, field),
+                "{}.{}: {} is promised, {} found",
+                analysis.name,
+                column.name,
+                column.data_type,
+                field.data_type()
+            );
         }
     }
 }

@@ -32,16 +32,29 @@ fn check(file: &str, part: &str, expected: &str) {
         return;
     }
     if std::env::var_os("UPDATE").is_none() {
-        panic!("{file}: the part `{part}` is not current; `UPDATE=1 cargo test --test it generated` rewrites it");
+        panic!(
+            "{file}: the part `{part}` is not current; `UPDATE=1 cargo test --test it generated` rewrites it"
+        );
     }
-    std::fs::write(&path, format!("{}{expected}{}", &text[..start], &text[end..])).expect("the file is writable");
+    std::fs::write(&path, format!("{}{expected}{}", &text[..start], &text[end..]))
+        .expect("the file is writable");
 }
 
 fn analyses(anchor: &str) -> String {
     let mut table = String::from("| analysis | what it answers | grain |\n| --- | --- | --- |\n");
     for analysis in Library::built_in().expect("the library loads").iter() {
-        let link = if anchor.is_empty() { format!("sql/README.md#{}", analysis.name) } else { format!("#{}", analysis.name) };
-        let _ = writeln!(table, "| [`{}`]({link}) | {} | {} |", analysis.name, first_sentence(&analysis.about), analysis.grain);
+        let link = if anchor.is_empty() {
+            format!("sql/README.md#{}", analysis.name)
+        } else {
+            format!("#{}", analysis.name)
+        };
+        let _ = writeln!(
+            table,
+            "| [`{}`]({link}) | {} | {} |",
+            analysis.name,
+            first_sentence(&analysis.about),
+            analysis.grain
+        );
     }
     table
 }
@@ -78,21 +91,30 @@ fn manual() -> String {
 
 fn section(out: &mut String, analysis: &Definition) -> std::fmt::Result {
     writeln!(out, "\n## {}\n\n{}\n", analysis.name, analysis.about)?;
-    writeln!(out, "One row: {}. Source: {}.\n", analysis.grain.trim_start_matches("one row "), analysis.source)?;
+    writeln!(
+        out,
+        "One row: {}. Source: {}.\n",
+        analysis.grain.trim_start_matches("one row "),
+        analysis.source
+    )?;
     for example in &analysis.examples {
         writeln!(out, "```sql\n{example};\n```\n")?;
     }
     writeln!(out, "| parameter | takes | default | meaning |\n| --- | --- | --- | --- |")?;
     for parameter in &analysis.parameters {
         let takes = match &parameter.kind {
-            Kind::Relation(input) if input.or_scalar.is_some() => "a word or a relation".to_string(),
+            Kind::Relation(input) if input.or_scalar.is_some() => {
+                "a word or a relation".to_string()
+            }
             Kind::Relation(_) => "a relation".to_string(),
             Kind::Column(column) => format!("a column: {}", column.class.expected()),
             Kind::Free => "anything".to_string(),
             Kind::Scalar(scalar) => match &scalar.limit {
                 Limit::None => scalar.data_type.to_string(),
                 Limit::Range(low, high) => format!("{} from {low} to {high}", scalar.data_type),
-                Limit::Words(words) => words.iter().map(|w| format!("'{w}'")).collect::<Vec<_>>().join(", "),
+                Limit::Words(words) => {
+                    words.iter().map(|w| format!("'{w}'")).collect::<Vec<_>>().join(", ")
+                }
             },
         };
         let default = match (&parameter.default, &parameter.kind) {
@@ -100,14 +122,27 @@ fn section(out: &mut String, analysis: &Definition) -> std::fmt::Result {
             (None, Kind::Column(column)) if column.optional => "if it is there".to_string(),
             (None, Kind::Column(column)) => format!("`{}`", column.name),
             (None, Kind::Relation(input)) if input.optional => "none".to_string(),
-            (None, Kind::Relation(input)) if input.through.is_some() => "the canonical table".to_string(),
+            (None, Kind::Relation(input)) if input.through.is_some() => {
+                "the canonical table".to_string()
+            }
             (None, _) => "must be given".to_string(),
         };
-        writeln!(out, "| `{}` | {takes} | {default} | {} |", parameter.name, parameter.meaning.replace('|', "\\|"))?;
+        writeln!(
+            out,
+            "| `{}` | {takes} | {default} | {} |",
+            parameter.name,
+            parameter.meaning.replace('|', "\\|")
+        )?;
     }
     writeln!(out, "\n| column | type | meaning |\n| --- | --- | --- |")?;
     for column in &analysis.returns {
-        writeln!(out, "| `{}` | {} | {} |", column.name, column.data_type, column.meaning.replace('|', "\\|"))?;
+        writeln!(
+            out,
+            "| `{}` | {} | {} |",
+            column.name,
+            column.data_type,
+            column.meaning.replace('|', "\\|")
+        )?;
     }
     Ok(())
 }

@@ -18,15 +18,28 @@ fn the_demo_shop_has_the_tables_of_the_schema_and_their_columns() {
     let folder = tempfile::tempdir().expect("a folder");
     let written = write(folder.path(), Format::Parquet);
     let tables = schema().expect("the schema reads");
-    let names: Vec<&str> = written.iter().map(|t| t.name).filter(|n| !n.starts_with("truth/")).collect();
+    let names: Vec<&str> =
+        written.iter().map(|t| t.name).filter(|n| !n.starts_with("truth/")).collect();
     for table in &tables {
-        assert!(names.contains(&table.name.as_str()), "`{}` is in the schema, not in the shop", table.name);
-        let file = std::fs::File::open(folder.path().join(format!("{}.parquet", table.name))).expect("is written");
-        let found = ParquetRecordBatchReaderBuilder::try_new(file).expect("is Parquet").schema().clone();
-        let promised: Vec<(String, DataType, bool)> =
-            table.columns.iter().map(|c| (c.name.clone(), arrow_type(&c.data_type), c.nullable)).collect();
-        let found: Vec<(String, DataType, bool)> =
-            found.fields().iter().map(|f| (f.name().clone(), f.data_type().clone(), f.is_nullable())).collect();
+        assert!(
+            names.contains(&table.name.as_str()),
+            "`{}` is in the schema, not in the shop",
+            table.name
+        );
+        let file = std::fs::File::open(folder.path().join(format!("{}.parquet", table.name)))
+            .expect("is written");
+        let found =
+            ParquetRecordBatchReaderBuilder::try_new(file).expect("is Parquet").schema().clone();
+        let promised: Vec<(String, DataType, bool)> = table
+            .columns
+            .iter()
+            .map(|c| (c.name.clone(), arrow_type(&c.data_type), c.nullable))
+            .collect();
+        let found: Vec<(String, DataType, bool)> = found
+            .fields()
+            .iter()
+            .map(|f| (f.name().clone(), f.data_type().clone(), f.is_nullable()))
+            .collect();
         assert_eq!(promised, found, "{}", table.name);
     }
     assert_eq!(names.len(), tables.len());
@@ -35,7 +48,8 @@ fn the_demo_shop_has_the_tables_of_the_schema_and_their_columns() {
 #[test]
 fn the_same_seed_gives_the_same_bytes() {
     for format in [Format::Parquet, Format::Csv] {
-        let (one, two) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let (one, two) =
+            (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
         write(two.path(), format);
         for table in write(one.path(), format) {
             let name = format!("{}.{}", table.name, format.extension());

@@ -41,7 +41,10 @@ fn there_is_one_version_of_what_must_agree() {
     }
     let one = |name: &str, prefix: &str| {
         let found = &versions[name];
-        assert!(found.len() == 1 && found.iter().all(|v| v.starts_with(prefix)), "{name}: {found:?}");
+        assert!(
+            found.len() == 1 && found.iter().all(|v| v.starts_with(prefix)),
+            "{name}: {found:?}"
+        );
     };
     one("object_store", "0.13.");
     one("sqlparser", "0.62.");
@@ -62,7 +65,12 @@ fn every_analysis_has_a_test_of_its_own() {
         let test = format!("tests/slt/{}/{}.slt", analysis.department, analysis.name);
         assert!(read(&test).contains(&analysis.name), "{test} does not call it");
         for parameter in analysis.parameters.iter().filter(|p| p.positional) {
-            assert!(!parameter.meaning.is_empty(), "{}.{} has no meaning", analysis.name, parameter.name);
+            assert!(
+                !parameter.meaning.is_empty(),
+                "{}.{} has no meaning",
+                analysis.name,
+                parameter.name
+            );
         }
     }
 }
@@ -70,7 +78,8 @@ fn every_analysis_has_a_test_of_its_own() {
 #[test]
 fn every_function_has_a_test_and_a_bench() {
     let bench = read("benches/bench.rs");
-    let mut names: Vec<String> = comptoir_udfs::scalars().iter().map(|f| f.name().to_string()).collect();
+    let mut names: Vec<String> =
+        comptoir_udfs::scalars().iter().map(|f| f.name().to_string()).collect();
     names.extend(comptoir_udfs::aggregates().iter().map(|f| f.name().to_string()));
     names.extend(comptoir_udfs::windows().iter().map(|f| f.name().to_string()));
     names.extend(comptoir_udfs::relations().iter().map(|f| f.name().to_string()));
@@ -85,7 +94,8 @@ fn every_function_has_a_test_and_a_bench() {
 fn names_are_unique_and_shadow_nothing() {
     let ctx = SessionContext::new();
     let state = ctx.state();
-    let mut ours: Vec<String> = Library::built_in().expect("the library loads").iter().map(|a| a.name.clone()).collect();
+    let mut ours: Vec<String> =
+        Library::built_in().expect("the library loads").iter().map(|a| a.name.clone()).collect();
     ours.extend(comptoir_udfs::relations().iter().map(|f| f.name().to_string()));
     ours.extend(comptoir_udfs::scalars().iter().map(|f| f.name().to_string()));
     ours.extend(comptoir_udfs::aggregates().iter().map(|f| f.name().to_string()));
@@ -103,8 +113,22 @@ fn names_are_unique_and_shadow_nothing() {
 
 /// The rooms in the order of the flow: a room may use those before it, never those after it.
 const ROOMS: &[&str] = &[
-    "error", "diagnostic", "statement", "library", "expand", "catalog", "config", "policy", "session", "sink", "execute", "engine",
-    "demo", "script", "repl", "main",
+    "error",
+    "diagnostic",
+    "statement",
+    "library",
+    "expand",
+    "catalog",
+    "config",
+    "policy",
+    "session",
+    "sink",
+    "execute",
+    "engine",
+    "demo",
+    "script",
+    "repl",
+    "main",
 ];
 
 /// What is allowed against that order: errors suggest near names, and a name is near by `diagnostic`'s measure.
@@ -114,17 +138,27 @@ const EXCEPTIONS: &[(&str, &str)] = &[("error", "diagnostic")];
 fn imports_run_in_one_direction() {
     let rank = |room: &str| ROOMS.iter().position(|r| *r == room);
     for file in rust_files("src") {
-        let within = file.strip_prefix(Path::new(ROOT).join("src")).expect("is under src").display().to_string();
+        let within = file
+            .strip_prefix(Path::new(ROOT).join("src"))
+            .expect("is under src")
+            .display()
+            .to_string();
         let room = within.split(['/', '.']).next().expect("has a room").to_string();
         let Some(mine) = rank(&room) else {
             assert_eq!(room, "lib", "`{room}` has no place in the order of rooms");
             continue;
         };
         for line in read(&file).lines().filter(|l| !l.trim_start().starts_with("//")) {
-            for part in line.split("crate::").skip(1).chain(line.split("comptoir::").skip(1).filter(|_| room == "main")) {
-                let other: String = part.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            for part in line
+                .split("crate::")
+                .skip(1)
+                .chain(line.split("comptoir::").skip(1).filter(|_| room == "main"))
+            {
+                let other: String =
+                    part.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
                 let Some(theirs) = rank(&other) else { continue };
-                let allowed = theirs <= mine || EXCEPTIONS.contains(&(room.as_str(), other.as_str()));
+                let allowed =
+                    theirs <= mine || EXCEPTIONS.contains(&(room.as_str(), other.as_str()));
                 assert!(allowed, "{within}: `{room}` uses `{other}`: {line}");
             }
         }
@@ -135,12 +169,17 @@ fn imports_run_in_one_direction() {
 
 #[test]
 fn no_rust_file_names_an_analysis_or_a_table_of_the_shop() {
-    let mut names: Vec<String> = Library::built_in().expect("the library loads").iter().map(|a| a.name.clone()).collect();
-    names.extend(comptoir::library::schema().expect("the schema reads").into_iter().map(|t| t.name));
+    let mut names: Vec<String> =
+        Library::built_in().expect("the library loads").iter().map(|a| a.name.clone()).collect();
+    names
+        .extend(comptoir::library::schema().expect("the schema reads").into_iter().map(|t| t.name));
     for file in rust_files("src") {
         let within = file.display().to_string();
         // The header's tag `returns` is also the name of a table.
-        if within.contains("/demo") || within.contains("/tests.rs") || within.ends_with("library/header.rs") {
+        if within.contains("/demo")
+            || within.contains("/tests.rs")
+            || within.ends_with("library/header.rs")
+        {
             continue;
         }
         let text = read(&file);
@@ -150,8 +189,14 @@ fn no_rust_file_names_an_analysis_or_a_table_of_the_shop() {
             for name in &names {
                 for quoted in [format!("\"{name}\""), format!("{name}(")] {
                     let called = quoted.ends_with('(');
-                    let is_rust = called && (line.contains(&format!(".{quoted}")) || line.contains(&format!("fn {quoted}")) || line.contains(&format!("::{quoted}")));
-                    assert!(!line.contains(&quoted) || is_rust || name.len() < 6, "{within} names `{name}`: {line}");
+                    let is_rust = called
+                        && (line.contains(&format!(".{quoted}"))
+                            || line.contains(&format!("fn {quoted}"))
+                            || line.contains(&format!("::{quoted}")));
+                    assert!(
+                        !line.contains(&quoted) || is_rust || name.len() < 6,
+                        "{within} names `{name}`: {line}"
+                    );
                 }
             }
         }
@@ -160,17 +205,41 @@ fn no_rust_file_names_an_analysis_or_a_table_of_the_shop() {
 
 #[test]
 fn the_top_level_holds_what_it_should() {
-    let allowed =
-        ["Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "benches", "sql", "src", "tests", "udfs", "target", "demo"];
+    let allowed = [
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "README.md",
+        "benches",
+        "sql",
+        "src",
+        "tests",
+        "udfs",
+        "target",
+        "demo",
+    ];
     for entry in std::fs::read_dir(ROOT).expect("the project is readable") {
-        let name = entry.expect("its entries are readable").file_name().to_string_lossy().into_owned();
-        assert!(name.starts_with('.') || allowed.contains(&name.as_str()), "`{name}` does not belong at the top level");
+        let name =
+            entry.expect("its entries are readable").file_name().to_string_lossy().into_owned();
+        assert!(
+            name.starts_with('.') || allowed.contains(&name.as_str()),
+            "`{name}` does not belong at the top level"
+        );
     }
 }
 
 #[test]
 fn every_source_says_its_licence() {
-    for file in rust_files("src").into_iter().chain(rust_files("udfs/src")).chain(rust_files("tests")).chain(rust_files("benches")) {
-        assert!(read(&file).starts_with("// SPDX-License-Identifier: Apache-2.0\n"), "{}", file.display());
+    for file in rust_files("src")
+        .into_iter()
+        .chain(rust_files("udfs/src"))
+        .chain(rust_files("tests"))
+        .chain(rust_files("benches"))
+    {
+        assert!(
+            read(&file).starts_with("// SPDX-License-Identifier: Apache-2.0\n"),
+            "{}",
+            file.display()
+        );
     }
 }

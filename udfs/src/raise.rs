@@ -10,7 +10,8 @@ use arrow::datatypes::DataType;
 use datafusion_common::utils::take_function_args;
 use datafusion_common::{Result, ScalarValue, exec_err};
 use datafusion_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
 };
 use datafusion_macros::user_doc;
 
@@ -34,7 +35,10 @@ type is that of NULL, so that the other branches decide.",
 | 15    |
 +-------+
 ```"#,
-    argument(name = "message", description = "What is wrong and what to write instead, a VARCHAR.")
+    argument(
+        name = "message",
+        description = "What is wrong and what to write instead, a VARCHAR."
+    )
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Raise {

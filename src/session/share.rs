@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! What a statement computes twice, computed once.
+//!
+//! DataFusion plans a common table expression once for every place that reads it, so an analysis that looks at all
+//! customers to find the cut points, and again to score them, would aggregate its orders twice. This rule runs after all
+//! others, when the two are equal plans, and makes them readers of one [`SharedExec`]. It is an optimisation and nothing
+//! else: without it (in an embedder's session, or on a distributed engine) the same plan gives the same answer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::error::Result;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+use datafusion::physical_plan::{ExecutionPlan, displayable};
+
+use super::shared_exec::{Shared, SharedExec};
+
+/// The rule.
+#[derive(Debug)]
+pub(super) struct ShareSubplans;
+
+impl PhysicalOptimizerRule for ShareSubplans {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _config: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut seen: HashMap<String, usize> = HashMap::new();
+        plan.apply(|node| {
+            if let Some(text) = shareable(node) {
+                *seen.entry(text).or_default() += 1;
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        seen.retain(|_, times| *times > 1);
+        if seen.is_empty() {
+            return Ok(plan);
+        }
+        let mut shared: HashMap<String, Arc<Shared>> = HashMap::new();
+        let plan = plan.transform_down(|node| {
+            let Some((text, readers)) =
+                shareable(&node).and_then(|t| seen.get(&t).map(|n| (t, *n)))
+            else {
+                return Ok(Transformed::no(node));
+            };
+            let buffer = shared
+                .entry(text)
+                .or_insert_with(|| Arc::new(Shared::new(Arc::clone(&node), readers)));
+            let reader: Arc<dyn ExecutionPlan> = Arc::new(SharedExec::new(Arc::clone(buffer)));
+            // What lies below is read through the buffer, and is not looked at again.
+            Ok(Transformed::new(reader, true, TreeNodeRecursion::Jump))
+        })?;
+        Ok(plan.data)
+    }
+
+    fn name(&self) -> &str {
+        "share_subplans"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// The text by which an aggregation over files is known to be equal to another, or `None` for what is not worth sharing,
+/// or whose text does not say everything: tables in memory, and filters that another operator fills at run time.
+fn shareable(node: &Arc<dyn ExecutionPlan>) -> Option<String> {
+    let aggregate = node.downcast_ref::<AggregateExec>()?;
+    if matches!(aggregate.mode(), AggregateMode::Partial | AggregateMode::PartialReduce)
+        || aggregate.group_expr().is_empty()
+    {
+        return None;
+    }
+    let mut only_files = true;
+    node.apply(|node| {
+        if node.children().is_empty() {
+            let scan = node.downcast_ref::<DataSourceExec>();
+            only_files &=
+                scan.is_some_and(|s| s.data_source().downcast_ref::<FileScanConfig>().is_some());
+        }
+        Ok(if only_files { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    })
+    .ok()?;
+    if !only_files {
+        return None;
+    }
+    let text = displayable(node.as_ref()).set_show_schema(true).indent(true).to_string();
+    (!text.contains("DynamicFilter") && !text.contains("scalar_subquery")).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::util::pretty::pretty_format_batches;
+
+    use crate::config::Config;
+    use crate::{Engine, Outcome};
+
+    /// Reads its groups twice: once to add them up, once to divide by the sum.
+    const TWICE: &str = "
+        WITH groups AS (SELECT k, sum(v) AS v, count(*) AS n FROM big GROUP BY k),
+        total AS (SELECT sum(v) AS v, min(n) AS n FROM groups)
+        SELECT count(*) AS groups, sum(groups.v) AS v, sum(groups.n * total.n) AS w, min(total.v) AS total
+        FROM total CROSS JOIN groups";
+
+    async fn engine(
+        folder: &std::path::Path,
+        memory_limit: Option<usize>,
+        threads: usize,
+    ) -> Engine {
+        let config = Config {
+            data: vec![folder.join("big.parquet").to_string_lossy().into_owned()],
+            memory_limit,
+            threads: Some(threads),
+            ..Config::default()
+        };
+        Engine::open(&config).await.expect("opens")
+    }
+
+    async fn big_table(folder: &std::path::Path) {
+        let writer = Engine::open(&Config::default()).await.expect("opens");
+        let sql = format!(
+            "COPY (SELECT repeat('k', 30) || (value % 200000) AS k, value AS v FROM generate_series(1, 400000)) TO '{}'",
+            folder.join("big.parquet").display()
+        );
+        writer.query(&sql).await.expect("writes");
+    }
+
+    async fn text(engine: &Engine, sql: &str) -> String {
+        pretty_format_batches(&engine.query(sql).await.expect("runs")).expect("formats").to_string()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn equal_aggregations_are_computed_once_and_spill() {
+        let folder = tempfile::tempdir().expect("a folder");
+        big_table(folder.path()).await;
+        let plenty = engine(folder.path(), None, 3).await;
+        let plan = text(&plenty, &format!("EXPLAIN {TWICE}")).await;
+        assert_eq!(plan.matches("SharedExec").count(), 2, "{plan}");
+        let expected = text(&plenty, TWICE).await;
+        assert!(expected.contains("200000"), "{expected}");
+        for (limit, threads) in [(60_000_000, 1), (30_000_000, 2)] {
+            let tight = engine(folder.path(), Some(limit), threads).await;
+            assert_eq!(text(&tight, TWICE).await, expected, "with {limit} bytes");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_failure_reaches_every_reader_and_a_reader_may_leave() {
+        let folder = tempfile::tempdir().expect("a folder");
+        big_table(folder.path()).await;
+        let engine = engine(folder.path(), None, 2).await;
+        let failing = TWICE.replace(
+            "sum(v) AS v, count",
+            "sum(CASE WHEN v = 399999 THEN raise('late') ELSE v END) AS v, count",
+        );
+        let error = engine.query(&failing).await.expect_err("fails");
+        assert!(error.message.contains("late"), "{error}");
+        let statement = engine.parse(&TWICE.replace("count(*) AS groups, sum(groups.v) AS v, sum(groups.n * total.n) AS w, min(total.v) AS total", "groups.k")).expect("parses").remove(0);
+        let Ok(Outcome::Rows(mut rows)) = engine.run(&statement).await else {
+            panic!("gives rows")
+        };
+        assert!(rows.next().await.expect("runs").is_some());
+        drop(rows);
+        assert!(text(&engine, TWICE).await.contains("200000"));
+    }
+
+    #[tokio::test]
+    async fn tables_in_memory_are_not_taken_for_equal() {
+        let engine = Engine::open(&Config::default()).await.expect("opens");
+        engine.query("CREATE TABLE a AS SELECT 1 AS k, 10 AS v; CREATE TABLE b AS SELECT 1 AS k, 20 AS v").await.expect("creates");
+        let sql = "SELECT x.v + y.v AS s FROM (SELECT k, sum(v) AS v FROM a GROUP BY k) x JOIN (SELECT k, sum(v) AS v FROM b GROUP BY k) y ON x.k = y.k";
+        assert!(text(&engine, sql).await.contains("30"));
+        assert!(!text(&engine, &format!("EXPLAIN {sql}")).await.contains("SharedExec"));
+    }
+}
