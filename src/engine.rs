@@ -3,7 +3,7 @@
 
 //! [`Engine`]: everything below a door, behind one handle.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::common::TableReference;
 use datafusion::logical_expr::LogicalPlan;
@@ -11,12 +11,14 @@ use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{ShowStatementFilter, Statement as Sql};
 
+mod prepared;
+
 use crate::config::Config;
 use crate::diagnostic::{nearest, or_list};
 use crate::error::{Error, Result};
 use crate::execute::Rows;
 use crate::expand::{LISTING, TableFunctions};
-use crate::library::Library;
+use crate::library::{Library, normalised};
 use crate::policy::{Gate, Rules, gates};
 use crate::statement::{Statement, parse};
 use crate::{library, session};
@@ -26,6 +28,7 @@ pub struct Engine {
     ctx: SessionContext,
     functions: Arc<TableFunctions>,
     gates: Vec<Box<dyn Gate>>,
+    prepared: Mutex<prepared::Prepared>,
     tables: Vec<String>,
 }
 
@@ -53,7 +56,13 @@ impl Engine {
     pub async fn open(config: &Config) -> Result<Self> {
         let (ctx, functions) = session::build(config)?;
         let tables = session::load(&ctx, config).await?;
-        Ok(Self { ctx, functions, gates: gates(Rules { read_only: config.read_only }), tables })
+        Ok(Self {
+            ctx,
+            functions,
+            gates: gates(Rules { read_only: config.read_only }),
+            prepared: Mutex::default(),
+            tables,
+        })
     }
 
     /// Splits and parses a text: all of it, before any of it runs.
@@ -63,7 +72,7 @@ impl Engine {
 
     /// Plans a statement, without running it.
     pub async fn plan(&self, statement: &Statement) -> Result<LogicalPlan> {
-        let mut parsed = rewritten(&statement.parsed)?;
+        let mut parsed = rewritten(&self.filled(&statement.parsed)?)?;
         self.functions.inline_scalars(&mut parsed)?;
         let state = self.ctx.state();
         let plan =
@@ -84,6 +93,11 @@ impl Engine {
                 *or_replace,
             )?;
             return Ok(Outcome::Done);
+        }
+        if let Parsed::Statement(sql) = &statement.parsed
+            && let Some(done) = self.prepare(sql)?
+        {
+            return Ok(done);
         }
         let plan = self.plan(statement).await?;
         let defines = matches!(plan, LogicalPlan::Ddl(_) | LogicalPlan::Statement(_));
@@ -109,6 +123,34 @@ impl Engine {
             };
         }
         Ok(last)
+    }
+
+    /// Keeps or forgets a prepared statement.
+    fn prepare(&self, sql: &Sql) -> Result<Option<Outcome>> {
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        match sql {
+            Sql::Prepare { name, data_types, statement } => {
+                prepared.add(&normalised(name), data_types, statement)?;
+                Ok(Some(Outcome::Done))
+            }
+            Sql::Deallocate { name, .. } => {
+                prepared.remove(&normalised(name))?;
+                Ok(Some(Outcome::Done))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// `EXECUTE name(values)` becomes the statement that was prepared, with its values.
+    fn filled(&self, parsed: &Parsed) -> Result<Parsed> {
+        if let Parsed::Statement(sql) = parsed
+            && let Sql::Execute { name: Some(name), parameters, .. } = sql.as_ref()
+            && let Some(ident) = name.0.last().and_then(|p| p.as_ident())
+        {
+            let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+            return Ok(Parsed::Statement(Box::new(prepared.fill(&normalised(ident), parameters)?)));
+        }
+        Ok(parsed.clone())
     }
 
     /// The tables that the configuration loaded.

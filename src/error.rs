@@ -207,7 +207,7 @@ fn from_diagnostic(diagnostic: &Diagnostic, inner: Error) -> Error {
     if inner.span.is_some() {
         return inner;
     }
-    let mut error = Error { message: diagnostic.message.clone(), span: diagnostic.span, ..inner };
+    let mut error = Error { message: plain(&diagnostic.message), span: diagnostic.span, ..inner };
     error.notes.extend(diagnostic.notes.iter().map(|n| n.message.clone()));
     error.hints.extend(diagnostic.helps.iter().map(|h| h.message.clone()));
     error
@@ -223,9 +223,16 @@ fn from_external(source: &(dyn std::error::Error + Send + Sync + 'static)) -> Er
     }
 }
 
-/// Removes DataFusion's back trace and the final period of its sentences.
+/// Removes what DataFusion wraps around a message: its back trace, the layers a function's own words come through, and
+/// the final period of its sentences.
 fn plain(message: &str) -> String {
     let message = message.split(DataFusionError::BACK_TRACE_SEP).next().unwrap_or(message).trim();
+    let message = match message.split_once("user-defined coercion failed with: ") {
+        Some((_, words)) => words.split(". No function matches").next().unwrap_or(words),
+        None => message,
+    };
+    let layers = ["Execution error: ", "Error during planning: ", "Arrow error: "];
+    let message = layers.iter().fold(message, |m, layer| m.trim_start_matches(layer));
     message.strip_suffix('.').unwrap_or(message).to_string()
 }
 

@@ -33,7 +33,7 @@ use futures::FutureExt;
 
 use crate::diagnostic::{nearest, or_list};
 use crate::error::{Error, Result};
-use crate::library::{Definition, Library};
+use crate::library::{Definition, Library, normalised as normalise};
 
 mod bind;
 mod fold;
@@ -64,10 +64,16 @@ enum Callee {
 /// A call as it was written.
 struct Call {
     name: Ident,
+    /// The name that the caller wrote, for messages: an analysis may be called on behalf of another.
+    shown: String,
     arguments: Vec<FunctionArg>,
 }
 
 impl Call {
+    fn new(name: Ident, arguments: Vec<FunctionArg>) -> Self {
+        Self { shown: normalise(&name), name, arguments }
+    }
+
     fn span(&self) -> Option<Span> {
         Span::try_from_sqlparser_span(self.name.span)
     }
@@ -122,7 +128,7 @@ impl TableFunctions {
             );
         }
         for (i, argument) in arguments.iter().enumerate() {
-            if arguments[..i].iter().any(|a| a.name.value == argument.name.value) {
+            if arguments[..i].iter().any(|a| normalise(&a.name) == normalise(&argument.name)) {
                 return Err(Error::query(format!(
                     "the parameter `{}` stands there twice",
                     argument.name.value
@@ -148,7 +154,11 @@ impl TableFunctions {
         }
         match definition {
             MacroDefinition::Table(body) => {
-                let macro_ = rewrite::own_macro(self, &key, arguments, *body)?;
+                let mut body = *body;
+                scalar_macro::inline(&lock(&self.scalars), |calls| {
+                    let _ = datafusion::sql::sqlparser::ast::VisitMut::visit(&mut body, calls);
+                })?;
+                let macro_ = rewrite::own_macro(self, &key, arguments, body)?;
                 self.scalars.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
                 self.own
                     .write()
@@ -159,6 +169,7 @@ impl TableFunctions {
                 let state = self.state()?;
                 if state.read().scalar_functions().contains_key(&key)
                     || state.read().aggregate_functions().contains_key(&key)
+                    || state.read().window_functions().contains_key(&key)
                 {
                     return Err(Error::query(format!(
                         "`{key}` is a function already; choose another name"
@@ -178,7 +189,9 @@ impl TableFunctions {
 
     /// Replaces calls of the session's scalar macros in a statement by their bodies.
     pub fn inline_scalars(&self, statement: &mut datafusion::sql::parser::Statement) -> Result<()> {
-        scalar_macro::inline(statement, &lock(&self.scalars))
+        scalar_macro::inline(&lock(&self.scalars), |calls| {
+            let _ = crate::statement::visit_mut(statement, calls);
+        })
     }
 
     /// Every name that can stand in `FROM name(…)`.
@@ -370,6 +383,29 @@ impl RelationPlanner for TableFunctions {
                 .hint("filter on a hash of the key instead, which gives the same rows every time")
                 .into());
             }
+            TableFactor::Derived { sample: Some(_), .. } => {
+                return Err(Error::query(
+                    "TABLESAMPLE is not supported: it would be read and ignored",
+                )
+                .hint("filter on a hash of the key instead, which gives the same rows every time")
+                .into());
+            }
+            TableFactor::Table { ref name, args: Some(_), with_ordinality: true, .. } => {
+                return Err(Error::query(
+                    "WITH ORDINALITY is not supported: it would be read and ignored",
+                )
+                .at(Span::try_from_sqlparser_span(name.span()))
+                .hint("number the rows with `row_number() OVER (ORDER BY …)`")
+                .into());
+            }
+            TableFactor::Table { ref name, args: Some(_), .. } if name.0.len() > 1 => {
+                return Err(Error::query(format!(
+                    "`{name}`: a table function's name has no schema"
+                ))
+                .at(Span::try_from_sqlparser_span(name.span()))
+                .hint(format!("write `{}(…)`", last_ident(name)))
+                .into());
+            }
             TableFactor::Table { ref name, args: None, .. } => {
                 let bound = match name.0.as_slice() {
                     [one] => one
@@ -389,7 +425,7 @@ impl RelationPlanner for TableFunctions {
             TableFactor::Table { name, alias, args: Some(arguments), .. }
                 if !self.is_theirs(&normalise(&last_ident(&name))) =>
             {
-                (Call { name: last_ident(&name), arguments: arguments.args }, alias)
+                (Call::new(last_ident(&name), arguments.args), alias)
             }
             // `TABLE(name(…))`, the standard's spelling.
             TableFactor::TableFunction { expr: Expr::Function(function), alias } => {
@@ -508,12 +544,12 @@ fn inside(error: DataFusionError, name: &str) -> Error {
 fn call_of(function: Function) -> Result<Call> {
     let name = last_ident(&function.name);
     match function.args {
-        FunctionArguments::List(list) => Ok(Call { name, arguments: list.args }),
-        FunctionArguments::None => Ok(Call { name, arguments: vec![] }),
-        FunctionArguments::Subquery(query) => Ok(Call {
+        FunctionArguments::List(list) => Ok(Call::new(name, list.args)),
+        FunctionArguments::None => Ok(Call::new(name, vec![])),
+        FunctionArguments::Subquery(query) => Ok(Call::new(
             name,
-            arguments: vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Subquery(query)))],
-        }),
+            vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Subquery(query)))],
+        )),
     }
 }
 
@@ -538,14 +574,6 @@ fn last_ident(name: &ObjectName) -> Ident {
         .and_then(|p| p.as_ident())
         .cloned()
         .unwrap_or_else(|| Ident::new(name.to_string()))
-}
-
-/// SQL's rule for names: what is not quoted is lower case.
-fn normalise(ident: &Ident) -> String {
-    match ident.quote_style {
-        Some(_) => ident.value.clone(),
-        None => ident.value.to_lowercase(),
-    }
 }
 
 /// Nothing below panics while it holds a lock, so a poisoned one still holds a whole value.

@@ -269,13 +269,14 @@ impl Definition {
     ) -> Self {
         let parameters = arguments
             .into_iter()
-            .map(|argument| Parameter {
-                kind: if is_relation(&argument.name.value) {
+            .map(|argument| (normalised(&argument.name), argument))
+            .map(|(name, argument)| Parameter {
+                kind: if is_relation(&name) {
                     Kind::Relation(Input::default())
                 } else {
                     Kind::Free
                 },
-                name: argument.name.value,
+                name,
                 default: argument.default_expr,
                 positional: true,
                 inherited: false,
@@ -305,9 +306,11 @@ impl Definition {
         let parts: Vec<String> = self
             .parameters
             .iter()
-            .filter(|p| !matches!(&p.kind, Kind::Column(c) if c.optional) || p.positional)
+            .filter(|p| p.positional)
             .map(|p| match (&p.kind, &p.default) {
-                (Kind::Relation(input), _) if input.optional => format!("{} => relation", p.name),
+                (Kind::Relation(input), None) if input.optional => {
+                    format!("{} => relation", p.name)
+                }
                 (_, Some(default)) => format!("{} => {default}", p.name),
                 (Kind::Column(_), None) if !p.positional => format!("{0} => {0}", p.name),
                 (_, None) => p.name.clone(),
@@ -343,6 +346,14 @@ impl Class {
             Class::Boolean => "true or false",
             Class::Integer => "a whole number",
         }
+    }
+}
+
+/// SQL's rule for names: what is not quoted is lower case.
+pub(crate) fn normalised(ident: &ast::Ident) -> String {
+    match ident.quote_style {
+        Some(_) => ident.value.clone(),
+        None => ident.value.to_lowercase(),
     }
 }
 

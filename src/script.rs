@@ -56,6 +56,7 @@ pub async fn run(engine: &Engine, text: &str, path: &str, output: &Output) -> Re
 async fn run_statements(engine: &Engine, text: &str, output: &Output) -> Result<()> {
     let mut staged: Option<StagedFile> = None;
     for statement in engine.parse(text)? {
+        let start = Instant::now();
         // An error that knows no place of its own is at least in this statement.
         match engine.run(&statement).await {
             Ok(Outcome::Done) => {}
@@ -64,7 +65,7 @@ async fn run_statements(engine: &Engine, text: &str, output: &Output) -> Result<
                 (output.remark)(&format!("{count} rows written"));
             }
             Ok(Outcome::Rows(rows)) => match &output.file {
-                None => show(rows, output).await.map_err(|e| e.at_least(statement.span))?,
+                None => show(rows, output, start).await.map_err(|e| e.at_least(statement.span))?,
                 Some(_) if staged.is_some() => {
                     return Err(Error::usage(
                         "`--output` takes one result, and this is the second",
@@ -94,11 +95,11 @@ async fn run_statements(engine: &Engine, text: &str, output: &Output) -> Result<
 }
 
 /// Writes a result to the standard output, and says how long it took where a person is reading.
-async fn show(rows: Rows, output: &Output) -> Result<()> {
-    let start = Instant::now();
+async fn show(rows: Rows, output: &Output, start: Instant) -> Result<()> {
     let count = write(rows, output.format, (output.stdout)()).await?;
     if output.format.name == "table" {
-        (output.remark)(&format!("{count} rows in {:.3} s", start.elapsed().as_secs_f64()));
+        let rows = if count == 1 { "row" } else { "rows" };
+        (output.remark)(&format!("{count} {rows} in {:.3} s", start.elapsed().as_secs_f64()));
     }
     Ok(())
 }

@@ -30,7 +30,9 @@ const MAX_DEPTH: usize = 128;
 
 /// Splits and parses a text. Nothing is returned unless all of it parses.
 pub fn parse(text: &str) -> Result<Vec<Statement>> {
-    let failed = |error: DataFusionError| Error::from(error);
+    // A text that ends too early fails without a place: its end is the place.
+    let end = place(end_of(text));
+    let failed = |error: DataFusionError| Error::from(error).at_least(Span { start: end, end });
     let mut parser = DFParserBuilder::new(text)
         .with_dialect(&GenericDialect {})
         .with_recursion_limit(MAX_DEPTH)

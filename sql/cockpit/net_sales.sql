@@ -16,7 +16,7 @@
 --          in more than one currency are an error
 -- reads    orders(order_id ANY?, customer_id ANY, created_timestamp TIMESTAMP, net_sales NUMERIC, gross_sales NUMERIC?, total_price NUMERIC?, refund_subtotal NUMERIC?, cancelled_timestamp TIMESTAMP?, is_test_order BOOLEAN?, currency VARCHAR?, guest_key ANY?) the orders; guest_key is a
 --          column, such as email, that stands for the customer of an order without customer_id
--- column   net_sales = subtotal_price - coalesce(refund_subtotal, 0) | total_line_items_price - coalesce(total_discounts, 0) - coalesce(refund_subtotal, 0) | subtotal_price | total_line_items_price - coalesce(total_discounts, 0)
+-- column   net_sales = subtotal_price | total_line_items_price - coalesce(total_discounts, 0)
 -- column   gross_sales = total_line_items_price
 -- alias    order_id: id, order, order_number, commande, numero_commande, invoiceno, invoice_no, invoice, transaction_id
 -- alias    customer_id: client, client_id, customer, customerid, user_id, id_client, customer_unique_id
@@ -82,7 +82,7 @@ gift_cards AS (
     GROUP BY order_lines.order_id
 ),
 
-orders_that_count AS (
+read_rows AS (
     SELECT
         order_id,
         CASE WHEN given(guest_key) THEN coalesce(customer_id, guest_key) ELSE customer_id END AS customer_id,
@@ -93,13 +93,14 @@ orders_that_count AS (
                 THEN raise('revenue_basis gross_sales needs the column gross_sales or total_line_items_price')
             WHEN revenue_basis = 'total_price' AND given(total_price) THEN total_price
             WHEN revenue_basis = 'total_price' THEN raise('revenue_basis total_price needs the column total_price')
+            WHEN given(refund_subtotal) AND NOT given(net_sales) THEN net_sales - coalesce(refund_subtotal, 0)
             ELSE net_sales
         END AS amount,
         currency,
-        CASE
+        CAST(CASE
             WHEN is_test_order AND NOT include_tests THEN 'test'
             WHEN cancelled_timestamp IS NOT NULL AND exclude_cancelled THEN 'cancelled'
-        END AS exclusion
+        END AS VARCHAR) AS exclusion
     FROM orders
     WHERE
         keep_excluded
@@ -109,22 +110,50 @@ orders_that_count AS (
         )
 ),
 
+orders_that_count AS (
+    SELECT order_id, customer_id, created_timestamp, amount, currency, exclusion
+    FROM read_rows
+    WHERE grain = 'order'
+    UNION ALL
+    SELECT
+        order_id, customer_id, min(created_timestamp) AS created_timestamp, sum(amount) AS amount, min(currency) AS currency,
+        min(exclusion) AS exclusion
+    FROM read_rows
+    WHERE grain = 'line'
+    GROUP BY order_id, customer_id
+),
+
 -- The small sides stand on the left, where a join keeps its table.
-priced AS (
+refunded AS (
     SELECT
         o.order_id,
         o.customer_id,
         o.created_timestamp,
         CASE
-            WHEN given(net_sales) THEN o.amount
-            WHEN given(refund_subtotal) OR revenue_basis <> 'net_sales' THEN o.amount - coalesce(gift_cards.sold, 0)
-            ELSE o.amount - coalesce(gift_cards.sold, 0) - coalesce(refunds.refunded, 0)
+            WHEN given(net_sales) OR given(refund_subtotal) OR revenue_basis <> 'net_sales' OR NOT given(subtotal) THEN o.amount
+            ELSE o.amount - coalesce(refunds.refunded, 0)
         END AS amount,
         o.currency,
         o.exclusion
+    FROM refunds
+    RIGHT JOIN orders_that_count AS o ON refunds.order_id = o.order_id
+),
+
+priced AS (
+    SELECT
+        r.order_id,
+        r.customer_id,
+        r.created_timestamp,
+        CASE
+            WHEN given(net_sales) OR NOT exclude_gift_cards OR NOT given(is_gift_card) THEN r.amount
+            WHEN given(order_line_id) AND given(returns_order_line_id) THEN r.amount - coalesce(gift_cards.sold, 0)
+            -- Without line ids nobody knows whether a refund was the gift card's: it takes away no more than is left.
+            ELSE r.amount - least(coalesce(gift_cards.sold, 0), greatest(r.amount, 0))
+        END AS amount,
+        r.currency,
+        r.exclusion
     FROM gift_cards
-    RIGHT JOIN (refunds RIGHT JOIN orders_that_count AS o ON refunds.order_id = o.order_id)
-        ON gift_cards.order_id = o.order_id
+    RIGHT JOIN refunded AS r ON gift_cards.order_id = r.order_id
 ),
 
 exchanged AS (
@@ -135,7 +164,7 @@ exchanged AS (
         CASE
             WHEN to_currency IS NULL AND NOT given(currency) THEN p.amount
             WHEN to_currency IS NULL THEN CASE
-                WHEN p.currency IS NOT DISTINCT FROM (SELECT min(currency) FROM orders_that_count) THEN p.amount
+                WHEN p.currency IS NOT DISTINCT FROM (SELECT min(currency) FROM read_rows) THEN p.amount
                 ELSE raise('orders are in more than one currency: give to_currency and fx_rates, or filter one currency')
             END
             WHEN NOT given(currency) THEN raise('to_currency needs the column currency')
@@ -152,11 +181,3 @@ exchanged AS (
 
 SELECT order_id, customer_id, created_timestamp, amount AS net_sales, currency, exclusion
 FROM exchanged
-WHERE grain = 'order'
-UNION ALL
-SELECT
-    order_id, customer_id, min(created_timestamp) AS created_timestamp, sum(amount) AS net_sales, min(currency) AS currency,
-    min(exclusion) AS exclusion
-FROM exchanged
-WHERE grain = 'line'
-GROUP BY order_id, customer_id

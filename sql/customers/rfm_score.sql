@@ -5,8 +5,9 @@
 --          each, and the segment that the three scores make, with what to do about it.
 --          Frequency counts the orders with a positive amount, each order_id once however often it was delivered; the last
 --          order is the last of those; monetary adds up all amounts, refunds included. Customers whose every order was
---          refunded are there, unscored. Orders without a customer are left out.
--- reads    orders through net_sales the orders, one row per order
+--          refunded are there, unscored. Orders without a customer or a time are
+--          left out.
+-- reads    orders through net_sales(keep_excluded => false) the orders, one row per order
 -- param    k INTEGER 3..10 how many scores a measure has; 5 is the best of 5
 -- param    method VARCHAR 'quantile'|'fixed' scores by rank among the customers, or by the cuts given
 -- param    r_cuts INTEGER[] for method fixed: k - 1 days since the last order, ascending; fewer days than the first give k
@@ -63,6 +64,7 @@ WITH customers AS (
     FROM orders
     WHERE
         customer_id IS NOT NULL
+        AND created_timestamp IS NOT NULL
         AND (as_of IS NULL OR created_timestamp <= as_of)
         AND (
             period IS NULL
@@ -133,8 +135,11 @@ scored AS (
     UNION ALL
     SELECT
         customer_id, last_order_at, frequency, monetary, recency_days,
-        CASE WHEN nested THEN raise('nested goes with ties lowest or average, not with ntile') ELSE count(*) OVER () END AS n,
-        CAST(ntile(k) OVER (ORDER BY recency_days DESC, customer_id) AS INTEGER) AS r,
+        count(*) OVER () AS n,
+        CASE
+            WHEN nested THEN raise('nested goes with ties lowest or average, not with ntile')
+            ELSE CAST(ntile(k) OVER (ORDER BY recency_days DESC, customer_id) AS INTEGER)
+        END AS r,
         CAST(ntile(k) OVER (ORDER BY frequency, customer_id) AS INTEGER) AS f,
         CAST(ntile(k) OVER (ORDER BY monetary, customer_id) AS INTEGER) AS m
     FROM measures
@@ -149,15 +154,18 @@ scored AS (
     SELECT
         customer_id, last_order_at, frequency, monetary, recency_days, bounds.n,
         CASE
-            WHEN coalesce(cardinality(r_cuts), 0) <> k - 1 THEN raise('method fixed needs r_cuts with k - 1 values')
+            WHEN coalesce(cardinality(r_cuts), 0) <> k - 1 OR r_cuts <> array_sort(r_cuts)
+                THEN raise('method fixed needs r_cuts with k - 1 ascending values')
             ELSE k + 1 - score(recency_days, r_cuts)
         END AS r,
         CASE
-            WHEN coalesce(cardinality(f_cuts), 0) <> k - 1 THEN raise('method fixed needs f_cuts with k - 1 values')
+            WHEN coalesce(cardinality(f_cuts), 0) <> k - 1 OR f_cuts <> array_sort(f_cuts)
+                THEN raise('method fixed needs f_cuts with k - 1 ascending values')
             ELSE score(frequency, f_cuts)
         END AS f,
         CASE
-            WHEN coalesce(cardinality(m_cuts), 0) <> k - 1 THEN raise('method fixed needs m_cuts with k - 1 values')
+            WHEN coalesce(cardinality(m_cuts), 0) <> k - 1 OR m_cuts <> array_sort(m_cuts)
+                THEN raise('method fixed needs m_cuts with k - 1 ascending values')
             ELSE score(monetary, m_cuts)
         END AS m
     FROM bounds CROSS JOIN measures

@@ -36,7 +36,7 @@ WITH order_facts AS (
 customers AS (
     SELECT customer_id, order_summary(order_id, created_timestamp, net_sales) AS summary
     FROM orders
-    WHERE exclusion IS NULL AND customer_id IS NOT NULL AND (as_of IS NULL OR created_timestamp <= as_of)
+    WHERE exclusion IS NULL AND customer_id IS NOT NULL AND created_timestamp IS NOT NULL AND (as_of IS NULL OR created_timestamp <= as_of)
     GROUP BY customer_id
 ),
 
@@ -47,53 +47,57 @@ customer_facts AS (
         count(*) FILTER (WHERE summary['orders'] = 0) AS unscored,
         count(*) FILTER (WHERE summary['amount'] < 0) AS negative,
         coalesce(sum(summary['duplicates']), 0) AS duplicates,
-        min(summary['last_order_at']) AS r_low, max(summary['last_order_at']) AS r_high,
+        (CAST(arrow_cast(coalesce(as_of, (SELECT max(created_timestamp) FROM orders WHERE exclusion IS NULL)), 'Timestamp(Microsecond, None)') AS BIGINT)
+            - CAST(arrow_cast(max(summary['last_order_at']), 'Timestamp(Microsecond, None)') AS BIGINT)) / 86400000000 AS r_low,
+        (CAST(arrow_cast(coalesce(as_of, (SELECT max(created_timestamp) FROM orders WHERE exclusion IS NULL)), 'Timestamp(Microsecond, None)') AS BIGINT)
+            - CAST(arrow_cast(min(summary['last_order_at']), 'Timestamp(Microsecond, None)') AS BIGINT)) / 86400000000 AS r_high,
         min(summary['orders']) FILTER (WHERE summary['orders'] > 0) AS f_low, max(summary['orders']) AS f_high,
         min(summary['amount']) FILTER (WHERE summary['orders'] > 0) AS m_low,
         max(summary['amount']) FILTER (WHERE summary['orders'] > 0) AS m_high
     FROM customers
 ),
 
-facts AS (
-    SELECT * FROM order_facts CROSS JOIN customer_facts
-),
-
-found AS (
-    SELECT 'test_orders_excluded' AS "check", 'info' AS severity, tests AS affected, 'test orders are left out' AS message FROM facts
-    UNION ALL
-    SELECT 'cancelled_orders_excluded', 'info', cancelled, 'cancelled orders are left out' FROM facts
-    UNION ALL
-    SELECT 'guests_excluded', 'warn', guests, 'orders without a customer are left out; guest_key => email counts them by e-mail' FROM facts
-    UNION ALL
-    SELECT 'amount_missing', 'warn', without_amount, 'orders without an amount are left out' FROM facts
-    UNION ALL
-    SELECT 'time_missing', 'warn', without_time, 'orders without a time count, but never as the last order' FROM facts
-    UNION ALL
-    SELECT 'order_id_missing', 'info', without_id, 'orders without an order_id each count as one order; twice delivered, they count twice' FROM facts
-    UNION ALL
-    SELECT 'future_orders_excluded', 'info', future, 'orders after as_of are left out' FROM facts
-    UNION ALL
-    SELECT 'duplicate_orders', 'warn', duplicates, 'rows repeat an order_id of the same customer; each order counts once' FROM facts
-    UNION ALL
-    SELECT 'no_positive_order', 'info', unscored, 'customers whose orders have no positive amount are not scored' FROM facts
-    UNION ALL
-    SELECT 'negative_monetary', 'warn', negative, 'customers were refunded more than they paid; they score lowest' FROM facts
-    UNION ALL
-    SELECT 'too_few_customers', 'warn', CASE WHEN scorable < greatest(k, min_customers) THEN scorable ELSE 0 END,
-        'so few customers can be scored that scores say little' FROM facts
-    UNION ALL
-    SELECT 'no_customers', 'error', CASE WHEN scorable = 0 THEN 1 ELSE 0 END, 'no customer can be scored' FROM facts
-    UNION ALL
-    SELECT 'no_variance_frequency', 'warn', CASE WHEN f_low = f_high THEN scorable ELSE 0 END,
-        'all customers have the same number of orders: every frequency score is 1' FROM facts
-    UNION ALL
-    SELECT 'no_variance_monetary', 'warn', CASE WHEN m_low = m_high THEN scorable ELSE 0 END,
-        'all customers have the same amount: every monetary score is 1' FROM facts
-    UNION ALL
-    SELECT 'no_variance_recency', 'warn', CASE WHEN r_low = r_high THEN scorable ELSE 0 END,
-        'all customers bought last at the same time: every recency score is 1' FROM facts
+-- One row of facts becomes a list of checks: a UNION would compute the facts once for every check.
+listed AS (
+    SELECT unnest(make_array(
+        named_struct('check', 'test_orders_excluded', 'severity', 'info', 'affected', tests,
+            'message', 'test orders are left out'),
+        named_struct('check', 'cancelled_orders_excluded', 'severity', 'info', 'affected', cancelled,
+            'message', 'cancelled orders are left out'),
+        named_struct('check', 'guests_excluded', 'severity', 'warn', 'affected', guests,
+            'message', 'orders without a customer are left out; guest_key => email counts them by e-mail'),
+        named_struct('check', 'amount_missing', 'severity', 'warn', 'affected', without_amount,
+            'message', 'orders without an amount are left out'),
+        named_struct('check', 'time_missing', 'severity', 'warn', 'affected', without_time,
+            'message', 'orders without a time are left out'),
+        named_struct('check', 'order_id_missing', 'severity', 'info', 'affected', without_id,
+            'message', 'orders without an order_id each count as one order; twice delivered, they count twice'),
+        named_struct('check', 'future_orders_excluded', 'severity', 'info', 'affected', future,
+            'message', 'orders after as_of are left out'),
+        named_struct('check', 'duplicate_orders', 'severity', 'warn', 'affected', duplicates,
+            'message', 'rows repeat an order_id of the same customer; each order counts once'),
+        named_struct('check', 'no_positive_order', 'severity', 'info', 'affected', unscored,
+            'message', 'customers whose orders have no positive amount are not scored'),
+        named_struct('check', 'negative_monetary', 'severity', 'warn', 'affected', negative,
+            'message', 'customers were refunded more than they paid; they score lowest'),
+        named_struct('check', 'too_few_customers', 'severity', 'warn',
+            'affected', CASE WHEN scorable < greatest(k, min_customers) THEN scorable ELSE 0 END,
+            'message', 'so few customers can be scored that scores say little'),
+        named_struct('check', 'no_customers', 'severity', 'error', 'affected', CASE WHEN scorable = 0 THEN 1 ELSE 0 END,
+            'message', 'no customer can be scored'),
+        named_struct('check', 'no_variance_frequency', 'severity', 'warn',
+            'affected', CASE WHEN f_low = f_high THEN scorable ELSE 0 END,
+            'message', 'all customers have the same number of orders: every frequency score is 1'),
+        named_struct('check', 'no_variance_monetary', 'severity', 'warn',
+            'affected', CASE WHEN m_low = m_high THEN scorable ELSE 0 END,
+            'message', 'all customers have the same amount: every monetary score is 1'),
+        named_struct('check', 'no_variance_recency', 'severity', 'warn',
+            'affected', CASE WHEN r_low = r_high THEN scorable ELSE 0 END,
+            'message', 'all customers bought last on the same day before as_of: every recency score is 1')
+    )) AS found
+    FROM order_facts CROSS JOIN customer_facts
 )
 
-SELECT "check", severity, affected, message
-FROM found
-WHERE affected > 0
+SELECT found['check'] AS "check", found['severity'] AS severity, found['affected'] AS affected, found['message'] AS message
+FROM listed
+WHERE found['affected'] > 0

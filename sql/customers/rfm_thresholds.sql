@@ -3,7 +3,7 @@
 --
 -- about    Where the scores of rfm_score begin and end: for each measure and score the lowest and highest value that has
 --          it, and how many customers do.
--- reads    orders through net_sales the orders, one row per order
+-- reads    orders through net_sales(keep_excluded => false) the orders, one row per order
 -- param    k INTEGER 3..10 how many scores a measure has
 -- param    method VARCHAR 'quantile'|'fixed' scores by rank among the customers, or by the cuts given
 -- param    r_cuts INTEGER[] for method fixed: k - 1 days since the last order, ascending
@@ -15,8 +15,8 @@
 -- param    as_of TIMESTAMP the moment from which recency counts; NULL is the last order's
 -- returns  measure VARCHAR recency_days, frequency or monetary
 -- returns  score INTEGER the score, k the best
--- returns  lowest NUMERIC the lowest value with that score: days, orders, or money in the orders' currency
--- returns  highest NUMERIC the highest value with that score
+-- returns  lowest DOUBLE the lowest value with that score: days, orders, or money in the orders' currency
+-- returns  highest DOUBLE the highest value with that score
 -- returns  customers BIGINT how many customers have it
 -- returns  share DOUBLE their share of the scored customers
 -- grain    one row per measure and score that a customer has; with nested, ranges of neighbouring scores may overlap
@@ -63,12 +63,19 @@ cells AS (
     GROUP BY r_score, f_score, m_score
 ),
 
+listed AS (
+    SELECT customers, unnest(make_array(
+        named_struct('measure', 'recency_days', 'score', r_score, 'low', CAST(r_low AS DOUBLE), 'high', CAST(r_high AS DOUBLE)),
+        named_struct('measure', 'frequency', 'score', f_score, 'low', CAST(f_low AS DOUBLE), 'high', CAST(f_high AS DOUBLE)),
+        named_struct('measure', 'monetary', 'score', m_score, 'low', CAST(m_low AS DOUBLE), 'high', CAST(m_high AS DOUBLE))
+    )) AS cell
+    FROM cells
+),
+
 long AS (
-    SELECT 'recency_days' AS measure, r_score AS score, r_low AS low, r_high AS high, customers FROM cells
-    UNION ALL
-    SELECT 'frequency' AS measure, f_score AS score, f_low AS low, f_high AS high, customers FROM cells
-    UNION ALL
-    SELECT 'monetary' AS measure, m_score AS score, m_low AS low, m_high AS high, customers FROM cells
+    SELECT
+        cell['measure'] AS measure, cell['score'] AS score, cell['low'] AS low, cell['high'] AS high, customers
+    FROM listed
 )
 
 SELECT

@@ -3,7 +3,7 @@
 --
 -- about    How customers moved between segments from one day to another: scores both days by what was known then, and
 --          counts the customers of every pair of segments.
--- reads    orders through net_sales the orders, one row per order
+-- reads    orders through net_sales(keep_excluded => false) the orders, one row per order
 -- param    from_date TIMESTAMP the earlier moment
 -- param    to_date TIMESTAMP the later moment; NULL is the last order's
 -- param    k INTEGER 3..10 how many scores a measure has

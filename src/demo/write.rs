@@ -44,6 +44,19 @@ impl<'a> Staging<'a> {
             ))
             .hint("choose another folder with `--dir`"));
         }
+        let other = match format {
+            Format::Parquet => Format::Csv,
+            Format::Csv => Format::Parquet,
+        };
+        // Two files of one name in a folder would be two sources of one table.
+        if dir.join(format!("truth/shop.{}", other.extension())).exists() {
+            return Err(Error::usage(format!(
+                "`{}` holds a demo shop in {}",
+                dir.display(),
+                other.extension()
+            ))
+            .hint("choose another folder with `--dir`, or remove that one"));
+        }
         fs::create_dir_all(dir.join("truth"))
             .map_err(|e| Error::from(e).context(format!("creating `{}`", dir.display())))?;
         Ok(staging)

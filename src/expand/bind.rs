@@ -136,7 +136,7 @@ pub(super) fn definition(
 ) -> Result<Bound> {
     let names: Vec<(String, bool)> =
         definition.parameters.iter().map(|p| (p.name.clone(), p.positional)).collect();
-    let given = assign(&definition.name, &names, &call.arguments)?;
+    let given = assign(&call.shown, &names, &call.arguments)?;
     let mut bound = Bound { given: given.keys().cloned().collect(), ..Bound::default() };
     let mut plans: HashMap<&str, LogicalPlan> = HashMap::new();
 
@@ -153,7 +153,7 @@ pub(super) fn definition(
             let value = word.cloned().unwrap_or_else(|| text("relation"));
             if word.is_some() {
                 let place = argument.and_then(|(a, _)| place_of(a));
-                check_scalar(functions, &parameter.name, scalar, &value, context).map_err(|e| {
+                check_scalar(functions, parameter, scalar, &value, context).map_err(|e| {
                     e.at(place).note(format!("`{}` also takes a relation", parameter.name))
                 })?;
                 bound.given.remove(&parameter.name);
@@ -178,9 +178,9 @@ pub(super) fn definition(
                 let value = argument
                     .map(|(_, v)| v)
                     .or(parameter.default.as_ref())
-                    .ok_or_else(|| missing(definition, parameter).at(call.span()))?;
+                    .ok_or_else(|| missing(call, definition, parameter).at(call.span()))?;
                 if argument.is_some() {
-                    check_scalar(functions, &parameter.name, scalar, value, context)
+                    check_scalar(functions, parameter, scalar, value, context)
                         .map_err(|e| e.at(place))?;
                 }
                 bound.scalars.insert(parameter.name.clone(), typed(value.clone(), scalar));
@@ -189,7 +189,7 @@ pub(super) fn definition(
                 let value = argument
                     .map(|(_, v)| v)
                     .or(parameter.default.as_ref())
-                    .ok_or_else(|| missing(definition, parameter).at(call.span()))?;
+                    .ok_or_else(|| missing(call, definition, parameter).at(call.span()))?;
                 let place = argument.and_then(|(a, _)| place_of(a)).or(call.span());
                 free(&mut bound, &mut plans, definition, parameter, value, context)
                     .map_err(|e| e.at(place))?;
@@ -210,16 +210,15 @@ pub(super) fn definition(
         } else {
             let shown =
                 given.get(&parameter.name).map_or(parameter.name.clone(), |(_, v)| shown(v));
-            columns(&mut bound, definition, input, plan, &given, &shown, call, context)?
+            columns(&mut bound, input, plan, &given, &shown, call, context)?
         };
         bound.relations.insert(parameter.name.clone(), keep(&parameter.name, plan));
     }
     Ok(bound)
 }
 
-fn missing(definition: &Definition, parameter: &Parameter) -> Error {
-    let error =
-        Error::query(format!("`{}` needs the argument `{}`", definition.name, parameter.name));
+fn missing(call: &Call, definition: &Definition, parameter: &Parameter) -> Error {
+    let error = Error::query(format!("`{}` needs the argument `{}`", call.shown, parameter.name));
     let error = if parameter.meaning.is_empty() {
         error
     } else {
@@ -257,13 +256,7 @@ fn relation_parameter(
                 .filter_map(|p| given.get(&p.name).map(|(argument, _)| (*argument).clone())),
         );
         let name = Ident { value: through.name.clone(), quote_style: None, span: call.name.span };
-        return functions.expand(Call { name, arguments }, context).map_err(|mut error| {
-            // The caller wrote the outer name: talk of that one.
-            error.message = error
-                .message
-                .replace(&format!("`{}`", through.name), &format!("`{}`", definition.name));
-            error
-        });
+        return functions.expand(Call { name, shown: call.shown.clone(), arguments }, context);
     }
     match (argument, &parameter.default) {
         (Some((argument, value)), _) => relation(functions, &parameter.name, value, context)
@@ -277,12 +270,12 @@ fn relation_parameter(
                 None => Err(functions
                     .unknown_table(&reference)
                     .at(call.span())
-                    .note(format!("`{}` reads it when no relation is given", definition.name))
-                    .hint(format!("give the relation: `{}(my_table)`", definition.name))),
+                    .note(format!("`{}` reads it when no relation is given", call.shown))
+                    .hint(format!("give the relation: `{}(my_table)`", call.shown))),
             }
         }
         (None, None) if input.optional => empty(input),
-        (None, None) => Err(missing(definition, parameter).at(call.span())),
+        (None, None) => Err(missing(call, definition, parameter).at(call.span())),
     }
 }
 
@@ -370,7 +363,6 @@ fn null_of(class: Class) -> ScalarValue {
 )]
 fn columns(
     bound: &mut Bound,
-    definition: &Definition,
     input: &Input,
     plan: LogicalPlan,
     given: &HashMap<String, (&FunctionArg, &Expr)>,
@@ -409,6 +401,10 @@ fn columns(
         } else if let Some(expr) =
             column.instead.iter().find_map(|e| context.sql_to_expr(e.clone(), &schema).ok())
         {
+            // A column that may be missing is there; one that may not is worked out from others, which bodies can tell.
+            if column.optional {
+                bound.given.insert(column.parameter.clone());
+            }
             picked.push(classed(column, expr, &schema, None).map_err(|e| e.at(call.span()))?);
         } else if column.optional {
             picked.push(lit(null_of(column.class)).alias(column.name.as_str()));
@@ -417,13 +413,13 @@ fn columns(
         }
     }
     if !lacking.is_empty() {
-        return Err(lacking_columns(definition, &lacking, &schema, relation).at(call.span()));
+        return Err(lacking_columns(call, &lacking, &schema, relation).at(call.span()));
     }
     Ok(LogicalPlanBuilder::from(plan).project(picked)?.build()?)
 }
 
 fn lacking_columns(
-    definition: &Definition,
+    call: &Call,
     lacking: &[&Column],
     schema: &DFSchemaRef,
     relation: &str,
@@ -431,7 +427,7 @@ fn lacking_columns(
     let names: Vec<String> = lacking.iter().map(|c| c.name.clone()).collect();
     let all = names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
     let error =
-        Error::query(format!("`{}` needs {all}, which {relation} does not have", definition.name));
+        Error::query(format!("`{}` needs {all}, which {relation} does not have", call.shown));
     let found: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
     let error = error.note(format!(
         "{relation} has {}",
@@ -449,7 +445,7 @@ fn lacking_columns(
         .collect();
     error.hint(format!(
         "say which columns they are: `{}({relation}, {})`",
-        definition.name,
+        call.shown,
         mappings.join(", ")
     ))
 }
@@ -659,7 +655,7 @@ fn text(word: &str) -> Expr {
 }
 
 /// A text, also one that another macro passes on with its type.
-fn is_text(value: &Expr) -> bool {
+pub(super) fn is_text(value: &Expr) -> bool {
     match value {
         Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => is_text(inner),
         Expr::Value(ValueWithSpan { value, .. }) => matches!(value, Value::SingleQuotedString(_)),
@@ -681,11 +677,12 @@ fn typed(value: Expr, scalar: &Scalar) -> Expr {
 /// Checks a constant argument: that it is one, its type, and what is allowed within the type.
 fn check_scalar(
     functions: &TableFunctions,
-    parameter: &str,
+    declared: &Parameter,
     scalar: &Scalar,
     value: &Expr,
     context: &mut dyn RelationPlannerContext,
 ) -> Result<()> {
+    let (parameter, default) = (&declared.name, &declared.default);
     let wanted = &scalar.data_type;
     let nothing = DFSchema::empty();
     let planned = context.sql_to_expr(value.clone(), &nothing);
@@ -708,7 +705,15 @@ fn check_scalar(
     let target_type = target.get_type(&nothing)?;
     let found = match &planned {
         // A prepared statement's value comes later; the cast in the body checks it then.
-        PlanExpr::Placeholder(_) => return Ok(()),
+        PlanExpr::Placeholder(_)
+            if !target_type.is_integer() && (target_type.is_numeric() || is_time(&target_type)) =>
+        {
+            return Ok(());
+        }
+        PlanExpr::Placeholder(_) => {
+            return Err(Error::query(format!("`{parameter}` decides what is planned and must be a constant; found `{value}`"))
+                .hint("prepare the statement through Comptoir's engine, which puts the values in before it plans"));
+        }
         expr => expr.get_type(&nothing)?,
     };
     if !suits(&found, &target_type) {
@@ -721,9 +726,18 @@ fn check_scalar(
         Error::query(format!("`{parameter}` takes {wanted}; `{value}` is not one"))
             .note(Error::from(e).message)
     })?;
-    let Some(constant) = constant else { return Ok(()) };
+    let Some(constant) = constant else {
+        return Err(Error::query(format!(
+            "`{parameter}` takes a constant of type {wanted}; found `{value}`"
+        )));
+    };
     if constant.is_null() {
-        return Ok(());
+        let by_default =
+            matches!(default, Some(Expr::Value(ValueWithSpan { value: Value::Null, .. })));
+        return match by_default {
+            true => Ok(()),
+            false => Err(Error::query(format!("`{parameter}` may not be NULL"))),
+        };
     }
     match &scalar.limit {
         Limit::None => Ok(()),
@@ -763,12 +777,17 @@ fn is_texty(data_type: &datafusion::sql::sqlparser::ast::DataType) -> bool {
     matches!(data_type, Sql::Varchar(_) | Sql::Text | Sql::String(_))
 }
 
+fn is_time(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 | DataType::Interval(_)
+    )
+}
+
 /// Whether a value of one type may be given for another: numbers for numbers, text for text and for times.
 fn suits(found: &DataType, wanted: &DataType) -> bool {
     let is_text =
         |t: &DataType| matches!(t, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
-    let is_time =
-        |t: &DataType| matches!(t, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64);
     match (found, wanted) {
         (DataType::Null, _) => true,
         (f, w) if w.is_integer() => f.is_integer(),

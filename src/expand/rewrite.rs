@@ -119,8 +119,11 @@ impl Rewriter<'_> {
                 }
                 _ => continue,
             };
-            if callee.takes_relation(i, named.as_deref()) {
-                self.argument(value)?;
+            match callee.relation(i, named.as_deref()) {
+                // A parameter that also takes a word takes this one as a word.
+                Some(or_word) if or_word && super::bind::is_text(value) => {}
+                Some(_) => self.argument(value)?,
+                None => {}
             }
         }
         Ok(())
@@ -144,10 +147,10 @@ impl Rewriter<'_> {
             Expr::Identifier(ident) => {
                 // A parameter that may be a word or a relation, and is a word this time.
                 let key = normalise(ident);
-                if self
-                    .bound
-                    .is_some_and(|b| !b.given.contains(&key) && b.scalars.contains_key(&key))
-                {
+                if self.bound.is_some_and(|b| {
+                    b.scalars.contains_key(&key)
+                        && !(b.given.contains(&key) && b.relations.contains_key(&key))
+                }) {
                     return Ok(());
                 }
                 ObjectName::from(vec![ident.clone()])
@@ -292,24 +295,27 @@ impl Rewriter<'_> {
 }
 
 impl Callee {
-    /// Whether the argument at a place, or of a name, is a relation.
-    fn takes_relation(&self, place: usize, name: Option<&str>) -> bool {
+    /// Whether the argument at a place, or of a name, is a relation; and if so, whether it may be a word instead.
+    fn relation(&self, place: usize, name: Option<&str>) -> Option<bool> {
         match self {
-            Callee::Listing => false,
+            Callee::Listing => None,
             Callee::Rust(function) => {
                 use comptoir_udfs::ParameterKind;
                 let parameter = match name {
                     Some(name) => function.parameters().iter().find(|p| p.name == name),
                     None => function.parameters().get(place),
                 };
-                parameter.is_some_and(|p| matches!(p.kind, ParameterKind::Relation))
+                parameter.filter(|p| matches!(p.kind, ParameterKind::Relation)).map(|_| false)
             }
             Callee::Sql(definition) => {
                 let parameter = match name {
                     Some(name) => definition.parameter(name),
                     None => definition.parameters.iter().filter(|p| p.positional).nth(place),
                 };
-                parameter.is_some_and(|p| matches!(p.kind, Kind::Relation(_)))
+                match &parameter?.kind {
+                    Kind::Relation(input) => Some(input.or_scalar.is_some()),
+                    _ => None,
+                }
             }
         }
     }

@@ -8,7 +8,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::common::Span;
-use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, Ident, MacroArg, Query, VisitMut, VisitorMut,
     visit_expressions, visit_expressions_mut,
@@ -161,21 +160,23 @@ impl VisitorMut for Put<'_> {
     }
 }
 
-/// How deep macros may call one another.
+/// How deep macros may call one another, and how many calls a statement may become: two macros that call each other
+/// twice would double the statement every round.
 const MAX_ROUNDS: usize = 32;
+const MAX_CALLS: usize = 10_000;
 
-/// Replaces every call of a scalar macro in a statement, until none is left.
+/// Replaces every call of a scalar macro in what `visit` walks, until none is left.
 pub(super) fn inline(
-    statement: &mut Statement,
     macros: &BTreeMap<String, Arc<ScalarMacro>>,
+    mut visit: impl FnMut(&mut Calls<'_>),
 ) -> Result<()> {
     if macros.is_empty() {
         return Ok(());
     }
-    let mut calls = Calls { macros, found: None, failed: None };
+    let mut calls = Calls { macros, found: None, failed: None, count: 0 };
     for _ in 0..MAX_ROUNDS {
         calls.found = None;
-        let _ = crate::statement::visit_mut(statement, &mut calls);
+        visit(&mut calls);
         if let Some(error) = calls.failed {
             return Err(error);
         }
@@ -184,13 +185,19 @@ pub(super) fn inline(
         }
     }
     let (name, place) = calls.found.unwrap_or_default();
-    Err(Error::query(format!("the macro `{name}` calls itself through another")).at(place))
+    Err(endless(&name).at(place))
 }
 
-struct Calls<'a> {
+fn endless(name: &str) -> Error {
+    Error::query(format!("the macro `{name}` calls itself through another"))
+}
+
+/// Replaces each call that it meets.
+pub(super) struct Calls<'a> {
     macros: &'a BTreeMap<String, Arc<ScalarMacro>>,
     found: Option<(String, Option<Span>)>,
     failed: Option<Error>,
+    count: usize,
 }
 
 impl VisitorMut for Calls<'_> {
@@ -203,6 +210,11 @@ impl VisitorMut for Calls<'_> {
             return ControlFlow::Continue(());
         };
         let place = Span::try_from_sqlparser_span(name.span);
+        self.count += 1;
+        if self.count > MAX_CALLS {
+            self.failed = Some(endless(&found.name).at(place));
+            return ControlFlow::Break(());
+        }
         match found.expand(function) {
             Ok(mut new) => {
                 // What comes from the body keeps the caller's place, so that an error points into the caller's text.

@@ -25,7 +25,7 @@ const INPUT: &str = "relation";
 static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
     Documentation::builder(
         DocSection { include: true, label: "Data", description: None },
-        "Describes a relation: one row per column, in the order of the columns, with \
+        "Describes a relation: one row per column, with \
 `column_name` VARCHAR, `column_type` VARCHAR (Arrow's name of the type), `rows` BIGINT, `nulls` \
 BIGINT, `approx_distinct` BIGINT (HyperLogLog, within about 2 %; NULL values are not counted), \
 `min` VARCHAR and `max` VARCHAR (NULL for nested and binary types). Reads the relation once.",
