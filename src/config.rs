@@ -154,7 +154,7 @@ pub fn parse_bytes(text: &str) -> Result<usize> {
         _ => return Err(wrong()),
     };
     let bytes = number * unit;
-    if bytes < 1.0 || bytes > 1e15 {
+    if !(1.0..=1e15).contains(&bytes) {
         return Err(wrong());
     }
     Ok(bytes as usize)

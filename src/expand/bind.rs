@@ -357,10 +357,6 @@ fn null_of(class: Class) -> ScalarValue {
 }
 
 /// Picks what the body reads from a relation, by name, by mapping or by replacement.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "all of it is one call's context; a struct would be built for this one use"
-)]
 fn columns(
     bound: &mut Bound,
     input: &Input,
