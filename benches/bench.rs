@@ -4,6 +4,8 @@
 //! One line a function or analysis: what is measured is a statement over a hundred thousand orders of a demo shop.
 //! `cargo bench` measures, `cargo test --benches` only runs each once, over a small shop.
 
+#![expect(clippy::expect_used, reason = "a bench panics")]
+
 use std::time::Duration;
 
 use comptoir::config::Config;

@@ -5,11 +5,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow::array::RecordBatch;
 use datafusion::common::TableReference;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{ShowStatementFilter, Statement as Sql};
+use futures::future::BoxFuture;
 
 mod prepared;
 
@@ -20,10 +22,12 @@ use crate::execute::Rows;
 use crate::expand::{LISTING, TableFunctions};
 use crate::library::{Library, normalised};
 use crate::policy::{Gate, Rules, gates};
+use crate::session;
 use crate::statement::{Statement, parse};
-use crate::{library, session};
 
 /// A session with tables, functions, gates and outputs that appear whole.
+///
+/// What takes time returns a boxed future, so that it is compiled once, here, and not again in every program that waits for it.
 pub struct Engine {
     ctx: SessionContext,
     functions: Arc<TableFunctions>,
@@ -53,15 +57,17 @@ pub fn register(ctx: &SessionContext) -> Result<()> {
 
 impl Engine {
     /// Opens a session as configured, with its tables.
-    pub async fn open(config: &Config) -> Result<Self> {
-        let (ctx, functions) = session::build(config)?;
-        let tables = session::load(&ctx, config).await?;
-        Ok(Self {
-            ctx,
-            functions,
-            gates: gates(Rules { read_only: config.read_only }),
-            prepared: Mutex::default(),
-            tables,
+    pub fn open(config: &Config) -> BoxFuture<'_, Result<Self>> {
+        Box::pin(async move {
+            let (ctx, functions) = session::build(config)?;
+            let tables = session::load(&ctx, config).await?;
+            Ok(Self {
+                ctx,
+                functions,
+                gates: gates(Rules { read_only: config.read_only }),
+                prepared: Mutex::default(),
+                tables,
+            })
         })
     }
 
@@ -71,58 +77,64 @@ impl Engine {
     }
 
     /// Plans a statement, without running it.
-    pub async fn plan(&self, statement: &Statement) -> Result<LogicalPlan> {
-        let mut parsed = rewritten(&self.filled(&statement.parsed)?)?;
-        self.functions.inline_scalars(&mut parsed)?;
-        let state = self.ctx.state();
-        let plan =
-            state.statement_to_plan(parsed).await.map_err(|e| self.explain(Error::from(e)))?;
-        self.gates.iter().try_for_each(|gate| gate.check(&plan))?;
-        Ok(plan)
+    pub fn plan<'a>(&'a self, statement: &'a Statement) -> BoxFuture<'a, Result<LogicalPlan>> {
+        Box::pin(async move {
+            let mut parsed = rewritten(&self.filled(&statement.parsed)?)?;
+            self.functions.inline_scalars(&mut parsed)?;
+            let state = self.ctx.state();
+            let plan =
+                state.statement_to_plan(parsed).await.map_err(|e| self.explain(Error::from(e)))?;
+            self.gates.iter().try_for_each(|gate| gate.check(&plan))?;
+            Ok(plan)
+        })
     }
 
     /// Runs a statement up to its first row.
-    pub async fn run(&self, statement: &Statement) -> Result<Outcome> {
-        if let Parsed::Statement(sql) = &statement.parsed
-            && let Sql::CreateMacro { or_replace, name, args, definition, .. } = sql.as_ref()
-        {
-            self.functions.define(
-                name,
-                args.clone().unwrap_or_default(),
-                definition.clone(),
-                *or_replace,
-            )?;
-            return Ok(Outcome::Done);
-        }
-        if let Parsed::Statement(sql) = &statement.parsed
-            && let Some(done) = self.prepare(sql)?
-        {
-            return Ok(done);
-        }
-        let plan = self.plan(statement).await?;
-        let defines = matches!(plan, LogicalPlan::Ddl(_) | LogicalPlan::Statement(_));
-        let writes = matches!(plan, LogicalPlan::Copy(_) | LogicalPlan::Dml(_));
-        let rows = Rows::start(&self.ctx, plan).await.map_err(|e| self.explain(e))?;
-        if writes {
-            return Ok(Outcome::Written(rows));
-        }
-        Ok(if defines && rows.schema().fields().is_empty() {
-            Outcome::Done
-        } else {
-            Outcome::Rows(rows)
+    pub fn run<'a>(&'a self, statement: &'a Statement) -> BoxFuture<'a, Result<Outcome>> {
+        Box::pin(async move {
+            if let Parsed::Statement(sql) = &statement.parsed
+                && let Sql::CreateMacro { or_replace, name, args, definition, .. } = sql.as_ref()
+            {
+                self.functions.define(
+                    name,
+                    args.clone().unwrap_or_default(),
+                    definition.clone(),
+                    *or_replace,
+                )?;
+                return Ok(Outcome::Done);
+            }
+            if let Parsed::Statement(sql) = &statement.parsed
+                && let Some(done) = self.prepare(sql)?
+            {
+                return Ok(done);
+            }
+            let plan = self.plan(statement).await?;
+            let defines = matches!(plan, LogicalPlan::Ddl(_) | LogicalPlan::Statement(_));
+            let writes = matches!(plan, LogicalPlan::Copy(_) | LogicalPlan::Dml(_));
+            let rows = Rows::start(&self.ctx, plan).await.map_err(|e| self.explain(e))?;
+            if writes {
+                return Ok(Outcome::Written(rows));
+            }
+            Ok(if defines && rows.schema().fields().is_empty() {
+                Outcome::Done
+            } else {
+                Outcome::Rows(rows)
+            })
         })
     }
 
     /// Runs one statement and collects its rows: for programs and tests with small results.
-    pub async fn query(&self, sql: &str) -> Result<Vec<arrow::array::RecordBatch>> {
-        let mut last = vec![];
-        for statement in parse(sql)? {
-            last = match self.run(&statement).await? {
-                Outcome::Rows(rows) | Outcome::Written(rows) => rows.collect().await?,
-                Outcome::Done => vec![],
-            };
-        }
-        Ok(last)
+    pub fn query<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<Vec<RecordBatch>>> {
+        Box::pin(async move {
+            let mut last = vec![];
+            for statement in parse(sql)? {
+                last = match self.run(&statement).await? {
+                    Outcome::Rows(rows) | Outcome::Written(rows) => rows.collect().await?,
+                    Outcome::Done => vec![],
+                };
+            }
+            Ok(last)
+        })
     }
 
     /// Keeps or forgets a prepared statement.
@@ -160,7 +172,7 @@ impl Engine {
 
     /// The analyses that come with Comptoir.
     pub fn library(&self) -> Result<&'static Library> {
-        library::Library::built_in()
+        Library::built_in()
     }
 
     /// Adds what only the session knows to an error of DataFusion's: the names that exist.

@@ -34,6 +34,7 @@ use futures::FutureExt;
 use crate::diagnostic::{nearest, or_list};
 use crate::error::{Error, Result};
 use crate::library::{Definition, Library, normalised as normalise};
+use crate::statement::walk;
 
 mod bind;
 mod fold;
@@ -155,9 +156,7 @@ impl TableFunctions {
         match definition {
             MacroDefinition::Table(body) => {
                 let mut body = *body;
-                scalar_macro::inline(&lock(&self.scalars), |calls| {
-                    let _ = datafusion::sql::sqlparser::ast::VisitMut::visit(&mut body, calls);
-                })?;
+                scalar_macro::inline(&lock(&self.scalars), |calls| walk::query(&mut body, calls))?;
                 let macro_ = rewrite::own_macro(self, &key, arguments, body)?;
                 self.scalars.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
                 self.own
@@ -189,9 +188,7 @@ impl TableFunctions {
 
     /// Replaces calls of the session's scalar macros in a statement by their bodies.
     pub fn inline_scalars(&self, statement: &mut datafusion::sql::parser::Statement) -> Result<()> {
-        scalar_macro::inline(&lock(&self.scalars), |calls| {
-            let _ = crate::statement::visit_mut(statement, calls);
-        })
+        scalar_macro::inline(&lock(&self.scalars), |calls| walk::statement(statement, calls))
     }
 
     /// Every name that can stand in `FROM name(…)`.

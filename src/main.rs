@@ -3,6 +3,8 @@
 
 //! Arguments → a door → the error → the exit code.
 
+#![expect(clippy::print_stderr, reason = "a door speaks to people there")]
+
 use std::io::{BufWriter, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -53,7 +55,7 @@ enum Command {
 #[derive(Args, Debug)]
 struct Options {
     /// Run this SQL and leave
-    #[arg(short = 'c', long = "command", value_name = "SQL")]
+    #[arg(short = 'c', long = "command", value_name = "SQL", allow_hyphen_values = true)]
     sql: Option<String>,
     /// Load a file, or a folder of tables; may be repeated
     #[arg(long, value_name = "PATH", global = true)]

@@ -3,7 +3,11 @@
 
 //! Door 2: a plain read-eval loop. A statement ends with a semicolon, outside quotes and comments.
 
+#![expect(clippy::print_stderr, reason = "a door speaks to people there")]
+
 use std::io::{BufRead, IsTerminal, Write};
+
+use futures::future::LocalBoxFuture;
 
 use crate::engine::Engine;
 use crate::error::Result;
@@ -14,33 +18,35 @@ const PROMPT: &str = "comptoir> ";
 const MORE: &str = "       -> ";
 
 /// Reads and runs until the end of the input. Ctrl-C gives up the statement and keeps the session.
-pub async fn run(engine: &Engine, output: &Output) -> Result<()> {
-    let typed = std::io::stdin().is_terminal();
-    if typed {
-        let tables = engine.tables();
-        eprintln!(
-            "Comptoir {}: {} tables; end a statement with `;`, leave with Ctrl-D",
-            env!("CARGO_PKG_VERSION"),
-            tables.len()
-        );
-    }
-    let mut text = String::new();
-    loop {
+pub fn run<'a>(engine: &'a Engine, output: &'a Output) -> LocalBoxFuture<'a, Result<()>> {
+    Box::pin(async move {
+        let typed = std::io::stdin().is_terminal();
         if typed {
-            eprint!("{}", if text.trim().is_empty() { PROMPT } else { MORE });
-            std::io::stderr().flush()?;
+            let tables = engine.tables();
+            eprintln!(
+                "Comptoir {}: {} tables; end a statement with `;`, leave with Ctrl-D",
+                env!("CARGO_PKG_VERSION"),
+                tables.len()
+            );
         }
-        let Some(line) = next_line().await? else { break };
-        text.push_str(&line);
-        if text.trim().is_empty() || !is_complete(&text) {
-            continue;
+        let mut text = String::new();
+        loop {
+            if typed {
+                eprint!("{}", if text.trim().is_empty() { PROMPT } else { MORE });
+                std::io::stderr().flush()?;
+            }
+            let Some(line) = next_line().await? else { break };
+            text.push_str(&line);
+            if text.trim().is_empty() || !is_complete(&text) {
+                continue;
+            }
+            run_text(engine, &std::mem::take(&mut text), output).await;
         }
-        run_text(engine, &std::mem::take(&mut text), output).await;
-    }
-    if !text.trim().is_empty() {
-        run_text(engine, &text, output).await;
-    }
-    Ok(())
+        if !text.trim().is_empty() {
+            run_text(engine, &text, output).await;
+        }
+        Ok(())
+    })
 }
 
 async fn run_text(engine: &Engine, text: &str, output: &Output) {

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, UInt64Type};
+use futures::future::LocalBoxFuture;
 
 use crate::diagnostic;
 use crate::engine::{Engine, Outcome};
@@ -45,11 +46,18 @@ impl Failure {
 }
 
 /// Runs every statement of a text, in order, and stops at the first that fails.
-pub async fn run(engine: &Engine, text: &str, path: &str, output: &Output) -> Result<(), Failure> {
-    run_statements(engine, text, output).await.map_err(|error| Failure {
-        error,
-        text: text.to_string(),
-        path: path.to_string(),
+pub fn run<'a>(
+    engine: &'a Engine,
+    text: &'a str,
+    path: &'a str,
+    output: &'a Output,
+) -> LocalBoxFuture<'a, Result<(), Failure>> {
+    Box::pin(async move {
+        run_statements(engine, text, output).await.map_err(|error| Failure {
+            error,
+            text: text.to_string(),
+            path: path.to_string(),
+        })
     })
 }
 

@@ -12,6 +12,7 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+mod one_stage;
 mod share;
 mod shared_exec;
 
@@ -49,6 +50,7 @@ pub(crate) fn build(config: &Config) -> Result<(SessionContext, Arc<TableFunctio
         .with_config(settings)
         .with_runtime_env(runtime.build_arc()?)
         .with_default_features()
+        .with_physical_optimizer_rule(Arc::new(one_stage::OneStage))
         // Last, when equal plans look equal.
         .with_physical_optimizer_rule(Arc::new(share::ShareSubplans))
         .build();

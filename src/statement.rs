@@ -4,15 +4,15 @@
 //! Text → statements. The whole text is parsed once, before anything runs, so that every place counts from the start of
 //! the text and a mistake at the end stops a script before its first statement has had an effect.
 
-use std::ops::ControlFlow;
-
 use datafusion::common::{DataFusionError, Span};
 use datafusion::sql::parser::{DFParserBuilder, Statement as Parsed};
-use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{Expr, FunctionArg};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 
 use crate::error::{Error, Result};
+
+pub mod walk;
 
 /// One statement of a text.
 #[derive(Clone, Debug)]
@@ -86,21 +86,6 @@ fn end_of(text: &str) -> Location {
     let line = text.split('\n').count();
     let column = text.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
     Location { line: line as u64, column: column as u64 }
-}
-
-/// Visits every statement inside DataFusion's own statement kinds (`COPY`, `EXPLAIN`), which sqlparser's visitor does
-/// not know.
-pub fn visit_mut<V: VisitorMut>(statement: &mut Parsed, visitor: &mut V) -> ControlFlow<V::Break> {
-    use datafusion::sql::parser::CopyToSource;
-    match statement {
-        Parsed::Statement(inner) => inner.visit(visitor),
-        Parsed::Explain(inner) => visit_mut(&mut inner.statement, visitor),
-        Parsed::CopyTo(inner) => match &mut inner.source {
-            CopyToSource::Query(query) => query.visit(visitor),
-            CopyToSource::Relation(_) => ControlFlow::Continue(()),
-        },
-        Parsed::CreateExternalTable(_) | Parsed::Reset(_) => ControlFlow::Continue(()),
-    }
 }
 
 /// The arguments of a function call that are plain values, by position, or `None` when one is named or a wildcard.

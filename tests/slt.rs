@@ -7,6 +7,8 @@
 //! `cargo test --test slt -- rfm` runs those whose path holds `rfm`; `--complete` writes the answers into the files.
 //! Within a file `$DEMO` is a demo shop of 2,000 orders and `$SCRATCH` an empty folder of the file's own.
 
+#![expect(clippy::expect_used, reason = "a test panics")]
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 

@@ -15,8 +15,8 @@
 -- param    as_of TIMESTAMP the moment from which recency counts; NULL is the last order's
 -- returns  measure VARCHAR recency_days, frequency or monetary
 -- returns  score INTEGER the score, k the best
--- returns  lowest DOUBLE the lowest value with that score: days, orders, or money in the orders' currency
--- returns  highest DOUBLE the highest value with that score
+-- returns  lowest NUMERIC the lowest value with that score: days, orders, or money in the orders' currency; the type is that of the amounts
+-- returns  highest NUMERIC the highest value with that score
 -- returns  customers BIGINT how many customers have it
 -- returns  share DOUBLE their share of the scored customers
 -- grain    one row per measure and score that a customer has; with nested, ranges of neighbouring scores may overlap
@@ -51,7 +51,8 @@ WITH scored AS (
     WHERE is_scored
 ),
 
--- One pass: the three measures of a customer become three rows.
+-- One pass: the three measures of a customer become three rows. None of them is NULL: coalesce gives days and orders the
+-- type of money.
 cells AS (
     SELECT
         r_score, f_score, m_score,
@@ -65,9 +66,9 @@ cells AS (
 
 listed AS (
     SELECT customers, unnest(make_array(
-        named_struct('measure', 'recency_days', 'score', r_score, 'low', CAST(r_low AS DOUBLE), 'high', CAST(r_high AS DOUBLE)),
-        named_struct('measure', 'frequency', 'score', f_score, 'low', CAST(f_low AS DOUBLE), 'high', CAST(f_high AS DOUBLE)),
-        named_struct('measure', 'monetary', 'score', m_score, 'low', CAST(m_low AS DOUBLE), 'high', CAST(m_high AS DOUBLE))
+        named_struct('measure', 'recency_days', 'score', r_score, 'low', coalesce(r_low, m_low), 'high', coalesce(r_high, m_high)),
+        named_struct('measure', 'frequency', 'score', f_score, 'low', coalesce(f_low, m_low), 'high', coalesce(f_high, m_high)),
+        named_struct('measure', 'monetary', 'score', m_score, 'low', m_low, 'high', m_high)
     )) AS cell
     FROM cells
 ),

@@ -7,11 +7,10 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType, Expr, Statement, Value, ValueWithSpan, visit_expressions_mut,
-};
+use datafusion::sql::sqlparser::ast::{CastKind, DataType, Expr, Statement, Value, ValueWithSpan};
 
 use crate::error::{Error, Result};
+use crate::statement::walk::{self, EachExpr, stop};
 
 /// The prepared statements of a session, by name.
 #[derive(Debug, Default)]
@@ -43,23 +42,23 @@ impl Prepared {
         let (types, statement) = self.0.get(name).ok_or_else(|| unknown(name))?;
         let mut statement = statement.clone();
         let mut used = 0;
-        let filled = visit_expressions_mut(&mut statement, |expr| {
+        let fill = &mut EachExpr(|expr: &mut Expr| {
             let Expr::Value(ValueWithSpan { value: Value::Placeholder(hole), .. }) = expr else {
                 return ControlFlow::Continue(());
             };
             let Some(place) =
                 hole.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).filter(|n| *n > 0)
             else {
-                return ControlFlow::Break(format!(
+                return stop(Error::query(format!(
                     "`{hole}` is not a parameter: they are written $1, $2, …"
-                ));
+                )));
             };
             used = used.max(place);
             let Some(value) = values.get(place - 1) else {
-                return ControlFlow::Break(format!(
+                return stop(Error::query(format!(
                     "`{name}` needs a value for ${place}, and {} are given",
                     values.len()
-                ));
+                )));
             };
             *expr = match types.get(place - 1) {
                 Some(data_type) => Expr::Cast {
@@ -73,8 +72,8 @@ impl Prepared {
             };
             ControlFlow::Continue(())
         });
-        match filled {
-            ControlFlow::Break(message) => Err(Error::query(message)),
+        match walk::sql(&mut statement, fill) {
+            ControlFlow::Break(error) => Err(*error),
             ControlFlow::Continue(()) if values.len() > used => Err(Error::query(format!(
                 "`{name}` takes {used} values, and {} are given",
                 values.len()

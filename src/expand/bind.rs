@@ -27,6 +27,7 @@ use super::{Call, MARK, TableFunctions, call_of, fresh, keep, normalise, table_f
 use crate::diagnostic::{nearest, or_list};
 use crate::error::{Error, Result};
 use crate::library::{Class, Column, Definition, Input, Kind, Limit, Parameter, Scalar};
+use crate::statement::walk::{self, EachExpr};
 
 /// What the body of a macro is rewritten with.
 #[derive(Default)]
@@ -462,9 +463,8 @@ fn column_argument(
     relation: &str,
     context: &mut dyn RelationPlannerContext,
 ) -> Result<PlanExpr> {
-    use datafusion::sql::sqlparser::ast::visit_expressions_mut;
     let mut value = value.clone();
-    let _ = visit_expressions_mut(&mut value, |expr| {
+    let as_written = &mut EachExpr(|expr: &mut Expr| {
         if let Expr::Identifier(ident) = expr
             && ident.quote_style.is_none()
             && schema.field_with_unqualified_name(&ident.value.to_lowercase()).is_err()
@@ -476,8 +476,9 @@ fn column_argument(
                 ident.quote_style = Some('"');
             }
         }
-        std::ops::ControlFlow::<()>::Continue(())
+        std::ops::ControlFlow::Continue(())
     });
+    let _ = walk::expr(&mut value, as_written);
     let planned = context.sql_to_expr(value.clone(), schema).map_err(|e| {
         let error = Error::from(e);
         let found: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();

@@ -11,27 +11,27 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Query, SetExpr, SetOperator, SetQuantifier, UnaryOperator, Value,
-    ValueWithSpan, VisitMut, VisitorMut,
+    ValueWithSpan,
 };
+
+use crate::statement::walk::{self, Flow, Walk};
 
 /// Folds what is decided, everywhere in a query.
 pub(super) fn fold(query: &mut Query) {
-    let _ = query.visit(&mut Fold);
+    let _ = walk::query(query, &mut Fold);
 }
 
 struct Fold;
 
-impl VisitorMut for Fold {
-    type Break = ();
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+impl Walk for Fold {
+    fn leave_expr(&mut self, expr: &mut Expr) -> Flow {
         if let Some(new) = folded(expr) {
             *expr = new;
         }
         ControlFlow::Continue(())
     }
 
-    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+    fn leave_query(&mut self, query: &mut Query) -> Flow {
         prune(&mut query.body);
         ControlFlow::Continue(())
     }

@@ -13,13 +13,14 @@ use std::ops::ControlFlow;
 use datafusion::common::{Span, TableReference};
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, MacroArg, ObjectName,
-    Query, Select, SelectItem, TableAlias, TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
+    Query, Select, SelectItem, TableAlias, TableFactor, Value, ValueWithSpan,
 };
 
 use super::bind::{Bound, is_made_up};
 use super::{Callee, TableFunctions, call_of, fresh, keep, last_ident, normalise};
 use crate::error::{Error, Result};
 use crate::library::{Definition, Kind};
+use crate::statement::walk::{self, Flow, Walk, stop};
 
 /// The body of a call, ready to be planned anywhere.
 pub(super) fn body(
@@ -30,7 +31,7 @@ pub(super) fn body(
     let mut query = definition.body.clone();
     let mut rewriter =
         Rewriter { functions, bound: Some(bound), scopes: vec![], read: vec![], own: None };
-    match query.visit(&mut rewriter) {
+    match walk::query(&mut query, &mut rewriter) {
         ControlFlow::Continue(()) => {
             super::fold::fold(&mut query);
             Ok(query)
@@ -48,7 +49,7 @@ pub(super) fn own_macro(
 ) -> Result<Definition> {
     let mut rewriter =
         Rewriter { functions, bound: None, scopes: vec![], read: vec![], own: Some(name) };
-    if let ControlFlow::Break(error) = body.clone().visit(&mut rewriter) {
+    if let ControlFlow::Break(error) = walk::query(&mut body.clone(), &mut rewriter) {
         return Err(*error);
     }
     let read = rewriter.read;
@@ -64,12 +65,6 @@ struct Rewriter<'a> {
     read: Vec<String>,
     /// The name of the macro being defined, which its body may not call.
     own: Option<&'a str>,
-}
-
-type Flow = ControlFlow<Box<Error>>;
-
-fn stop(error: Error) -> Flow {
-    ControlFlow::Break(Box::new(error))
 }
 
 impl Rewriter<'_> {
@@ -175,10 +170,8 @@ impl Rewriter<'_> {
     }
 }
 
-impl VisitorMut for Rewriter<'_> {
-    type Break = Box<Error>;
-
-    fn pre_visit_query(&mut self, query: &mut Query) -> Flow {
+impl Walk for Rewriter<'_> {
+    fn enter_query(&mut self, query: &mut Query) -> Flow {
         self.scopes.push(HashMap::new());
         let Some(with) = &mut query.with else { return ControlFlow::Continue(()) };
         // Each expression sees those before it, and itself only when it is recursive; the walk that follows visits them
@@ -193,7 +186,7 @@ impl VisitorMut for Rewriter<'_> {
             if recursive {
                 self.scope().insert(name.clone(), new.clone());
             }
-            cte.query.visit(self)?;
+            walk::query(&mut cte.query, self)?;
             self.scope().insert(name, new.clone());
             if self.bound.is_some() {
                 cte.alias.name = Ident::with_quote('"', new);
@@ -202,12 +195,12 @@ impl VisitorMut for Rewriter<'_> {
         ControlFlow::Continue(())
     }
 
-    fn post_visit_query(&mut self, _query: &mut Query) -> Flow {
+    fn leave_query(&mut self, _query: &mut Query) -> Flow {
         self.scopes.pop();
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> Flow {
+    fn enter_table_factor(&mut self, factor: &mut TableFactor) -> Flow {
         match factor {
             TableFactor::Table { name, alias, args: None, .. } => match self.relation(name) {
                 Ok(Some(new)) => {
@@ -245,7 +238,7 @@ impl VisitorMut for Rewriter<'_> {
         }
     }
 
-    fn pre_visit_select(&mut self, select: &mut Select) -> Flow {
+    fn enter_select(&mut self, select: &mut Select) -> Flow {
         // `SELECT k` gives a column `k`, not one named after what stands for `k`.
         for item in &mut select.projection {
             if let SelectItem::UnnamedExpr(expr) = item
@@ -268,7 +261,7 @@ impl VisitorMut for Rewriter<'_> {
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> Flow {
+    fn enter_expr(&mut self, expr: &mut Expr) -> Flow {
         if let Some(value) = self.parameter(expr) {
             *expr = value;
         } else if let (Some(bound), Expr::Function(function)) = (self.bound, &*expr)

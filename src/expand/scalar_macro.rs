@@ -9,16 +9,16 @@ use std::sync::Arc;
 
 use datafusion::common::Span;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, Ident, MacroArg, Query, VisitMut, VisitorMut,
-    visit_expressions, visit_expressions_mut,
+    Expr, Function, FunctionArg, FunctionArgExpr, Ident, MacroArg, Query,
 };
 
 use super::{call_of, last_ident, normalise};
 use crate::error::{Error, Result};
+use crate::statement::walk::{self, EachExpr, Flow, Walk, stop};
 
 /// A scalar macro of a session.
 #[derive(Debug)]
-pub struct ScalarMacro {
+pub(crate) struct ScalarMacro {
     name: String,
     parameters: Vec<(String, Option<Expr>)>,
     body: Expr,
@@ -27,15 +27,15 @@ pub struct ScalarMacro {
 impl ScalarMacro {
     /// Refuses a body that calls the macro itself.
     pub(super) fn new(name: &str, arguments: Vec<MacroArg>, body: Expr) -> Result<Self> {
-        let calls_itself = visit_expressions(&body, |e| match e {
-            Expr::Function(f) if normalise(&last_ident(&f.name)) == name => {
-                ControlFlow::Break(last_ident(&f.name))
-            }
+        let calls_itself = &mut EachExpr(|e: &mut Expr| match e {
+            Expr::Function(f) if normalise(&last_ident(&f.name)) == name => stop(
+                Error::query(format!("the macro `{name}` calls itself"))
+                    .at(Span::try_from_sqlparser_span(last_ident(&f.name).span)),
+            ),
             _ => ControlFlow::Continue(()),
         });
-        if let ControlFlow::Break(ident) = calls_itself {
-            return Err(Error::query(format!("the macro `{name}` calls itself"))
-                .at(Span::try_from_sqlparser_span(ident.span)));
+        if let ControlFlow::Break(error) = walk::expr(&mut body.clone(), calls_itself) {
+            return Err(*error);
         }
         let parameters =
             arguments.into_iter().map(|a| (normalise(&a.name), a.default_expr)).collect();
@@ -43,7 +43,7 @@ impl ScalarMacro {
     }
 
     /// How to call it.
-    pub fn signature(&self) -> String {
+    pub(crate) fn signature(&self) -> String {
         let parts: Vec<String> = self
             .parameters
             .iter()
@@ -55,7 +55,7 @@ impl ScalarMacro {
     }
 
     /// The name it is called by.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
@@ -107,16 +107,10 @@ impl ScalarMacro {
             }
         }
         let mut body = self.body.clone();
-        let mut put = Put { values: &values, depth: 0 };
-        match body.visit(&mut put) {
+        let mut put = Put { values: &values, depth: 0, name: &self.name };
+        match walk::expr(&mut body, &mut put) {
             ControlFlow::Continue(()) => Ok(Expr::Nested(Box::new(body))),
-            // Inside the macro's own subquery an unqualified column could be taken for one of the subquery's.
-            ControlFlow::Break(column) => Err(Error::query(format!(
-                "`{column}` would be read inside a subquery of the macro `{}`, where it may mean another column",
-                self.name
-            ))
-            .at(place)
-            .hint(format!("qualify it with its table: `table.{column}`"))),
+            ControlFlow::Break(error) => Err(error.at(place)),
         }
     }
 }
@@ -125,35 +119,41 @@ impl ScalarMacro {
 struct Put<'a> {
     values: &'a BTreeMap<String, Expr>,
     depth: usize,
+    name: &'a str,
 }
 
-impl VisitorMut for Put<'_> {
-    type Break = String;
-
-    fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<String> {
+impl Walk for Put<'_> {
+    fn enter_query(&mut self, _query: &mut Query) -> Flow {
         self.depth += 1;
         ControlFlow::Continue(())
     }
 
-    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<String> {
+    fn leave_query(&mut self, _query: &mut Query) -> Flow {
         self.depth -= 1;
         ControlFlow::Continue(())
     }
 
     // After the children: what is put in is the caller's, and is not looked at again.
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
+    fn leave_expr(&mut self, expr: &mut Expr) -> Flow {
         let Expr::Identifier(ident) = expr else { return ControlFlow::Continue(()) };
         let Some(value) = self.values.get(&normalise(ident)) else {
             return ControlFlow::Continue(());
         };
         if self.depth > 0 {
-            let bare = visit_expressions(value, |e| match e {
-                Expr::Identifier(i) => ControlFlow::Break(i.value.clone()),
+            // Inside the macro's own subquery an unqualified column could be taken for one of the subquery's.
+            let bare = &mut EachExpr(|e: &mut Expr| {
+                match e {
+                Expr::Identifier(Ident { value: column, .. }) => stop(
+                    Error::query(format!(
+                        "`{column}` would be read inside a subquery of the macro `{}`, where it may mean another column",
+                        self.name
+                    ))
+                    .hint(format!("qualify it with its table: `table.{column}`")),
+                ),
                 _ => ControlFlow::Continue(()),
-            });
-            if let ControlFlow::Break(column) = bare {
-                return ControlFlow::Break(column);
             }
+            });
+            walk::expr(&mut value.clone(), bare)?;
         }
         *expr = Expr::Nested(Box::new(value.clone()));
         ControlFlow::Continue(())
@@ -168,17 +168,16 @@ const MAX_CALLS: usize = 10_000;
 /// Replaces every call of a scalar macro in what `visit` walks, until none is left.
 pub(super) fn inline(
     macros: &BTreeMap<String, Arc<ScalarMacro>>,
-    mut visit: impl FnMut(&mut Calls<'_>),
+    mut visit: impl FnMut(&mut Calls<'_>) -> Flow,
 ) -> Result<()> {
     if macros.is_empty() {
         return Ok(());
     }
-    let mut calls = Calls { macros, found: None, failed: None, count: 0 };
+    let mut calls = Calls { macros, found: None, count: 0 };
     for _ in 0..MAX_ROUNDS {
         calls.found = None;
-        visit(&mut calls);
-        if let Some(error) = calls.failed {
-            return Err(error);
+        if let ControlFlow::Break(error) = visit(&mut calls) {
+            return Err(*error);
         }
         if calls.found.is_none() {
             return Ok(());
@@ -196,14 +195,11 @@ fn endless(name: &str) -> Error {
 pub(super) struct Calls<'a> {
     macros: &'a BTreeMap<String, Arc<ScalarMacro>>,
     found: Option<(String, Option<Span>)>,
-    failed: Option<Error>,
     count: usize,
 }
 
-impl VisitorMut for Calls<'_> {
-    type Break = ();
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+impl Walk for Calls<'_> {
+    fn leave_expr(&mut self, expr: &mut Expr) -> Flow {
         let Expr::Function(function) = &*expr else { return ControlFlow::Continue(()) };
         let name = last_ident(&function.name);
         let Some(found) = self.macros.get(&normalise(&name)) else {
@@ -212,13 +208,12 @@ impl VisitorMut for Calls<'_> {
         let place = Span::try_from_sqlparser_span(name.span);
         self.count += 1;
         if self.count > MAX_CALLS {
-            self.failed = Some(endless(&found.name).at(place));
-            return ControlFlow::Break(());
+            return stop(endless(&found.name).at(place));
         }
         match found.expand(function) {
             Ok(mut new) => {
                 // What comes from the body keeps the caller's place, so that an error points into the caller's text.
-                let _ = visit_expressions_mut(&mut new, |e| {
+                let placed = &mut EachExpr(|e: &mut Expr| {
                     if let Expr::Function(f) = e
                         && let Some(ident) = f.name.0.last_mut().and_then(|p| match p {
                             datafusion::sql::sqlparser::ast::ObjectNamePart::Identifier(i) => {
@@ -229,16 +224,14 @@ impl VisitorMut for Calls<'_> {
                     {
                         ident.span = name.span;
                     }
-                    ControlFlow::<()>::Continue(())
+                    ControlFlow::Continue(())
                 });
+                walk::expr(&mut new, placed)?;
                 self.found = Some((found.name.clone(), place));
                 *expr = new;
                 ControlFlow::Continue(())
             }
-            Err(error) => {
-                self.failed = Some(error);
-                ControlFlow::Break(())
-            }
+            Err(error) => stop(error),
         }
     }
 }

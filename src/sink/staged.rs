@@ -22,6 +22,8 @@ pub struct StagedFile {
     target: PathBuf,
     /// The hidden name, where the file needs one.
     hidden: Option<PathBuf>,
+    /// Whether the target's folder is made when the file is published.
+    new_folder: bool,
 }
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
@@ -29,21 +31,35 @@ static COUNTER: AtomicU64 = AtomicU64::new(0);
 impl StagedFile {
     /// Opens a file that will become `target`. The folder must exist.
     pub fn create(target: &Path) -> Result<Self> {
+        Self::create_beside(target, folder_of(target))
+    }
+
+    /// Opens a file that will become `target`, in a folder that appears with it where there is none.
+    pub fn create_with_folder(target: &Path) -> Result<Self> {
         let folder = folder_of(target);
+        // A nameless file can be linked into any folder of its file system, so that no folder need exist yet.
+        let nearest = folder.ancestors().find(|f| f.is_dir()).unwrap_or(folder);
+        let mut staged = Self::create_beside(target, nearest)?;
+        staged.new_folder = nearest != folder;
+        Ok(staged)
+    }
+
+    fn create_beside(target: &Path, folder: &Path) -> Result<Self> {
         if target.is_dir() {
             return Err(Error::usage(format!("`{}` is a folder, not a file", target.display())));
         }
         if let Some(file) = nameless(folder) {
-            return Ok(Self { file, target: target.to_path_buf(), hidden: None });
+            let target = target.to_path_buf();
+            return Ok(Self { file, target, hidden: None, new_folder: false });
         }
-        let hidden = hidden_name(target);
+        let hidden = hidden_name(target, folder);
         let file = File::options()
             .read(true)
             .write(true)
             .create_new(true)
             .open(&hidden)
             .map_err(|e| cannot(target, &e))?;
-        Ok(Self { file, target: target.to_path_buf(), hidden: Some(hidden) })
+        Ok(Self { file, target: target.to_path_buf(), hidden: Some(hidden), new_folder: false })
     }
 
     /// The file, for writers that want to write at an offset.
@@ -59,10 +75,13 @@ impl StagedFile {
 
     fn publish_file(&mut self) -> io::Result<()> {
         self.file.sync_all()?;
+        if self.new_folder {
+            std::fs::create_dir_all(folder_of(&self.target))?;
+        }
         let hidden = match self.hidden.take() {
             Some(hidden) => hidden,
             None => {
-                let hidden = hidden_name(&self.target);
+                let hidden = hidden_name(&self.target, folder_of(&self.target));
                 link(&self.file, &hidden)?;
                 hidden
             }
@@ -100,10 +119,10 @@ fn folder_of(target: &Path) -> &Path {
     }
 }
 
-fn hidden_name(target: &Path) -> PathBuf {
+fn hidden_name(target: &Path, folder: &Path) -> PathBuf {
     let name = target.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-    folder_of(target).join(format!(".{name}.{}-{number}.partial", std::process::id()))
+    folder.join(format!(".{name}.{}-{number}.partial", std::process::id()))
 }
 
 fn cannot(target: &Path, error: &io::Error) -> Error {
@@ -165,6 +184,19 @@ mod tests {
         staged.publish().expect("publishes");
         assert_eq!(std::fs::read_to_string(&target).expect("reads"), "new");
         assert_eq!(names(folder.path()), ["out.csv"]);
+    }
+
+    #[test]
+    fn a_folder_appears_with_its_file() {
+        let folder = tempfile::tempdir().expect("folder");
+        let target = folder.path().join("year=2026/month=1/out.csv");
+        let mut staged = StagedFile::create_with_folder(&target).expect("opens");
+        staged.write_all(b"rows").expect("writes");
+        assert_eq!(names(folder.path()), [""; 0]);
+        staged.publish().expect("publishes");
+        assert_eq!(std::fs::read_to_string(&target).expect("reads"), "rows");
+        drop(StagedFile::create_with_folder(&folder.path().join("other/out.csv")).expect("opens"));
+        assert_eq!(names(folder.path()), ["year=2026"]);
     }
 
     #[test]

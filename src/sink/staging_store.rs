@@ -47,10 +47,7 @@ impl StagingStore {
 
     fn open(location: &Path) -> StoreResult<StagedFile> {
         let target = PathBuf::from(format!("/{}", decoded(location)));
-        if let Some(folder) = target.parent() {
-            std::fs::create_dir_all(folder).map_err(|e| failed(Error::from(e)))?;
-        }
-        StagedFile::create(&target).map_err(failed)
+        StagedFile::create_with_folder(&target).map_err(failed)
     }
 }
 

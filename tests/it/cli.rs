@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: The Comptoir authors
 
+#![expect(clippy::expect_used, reason = "a test panics")]
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: The Comptoir authors
 
+#![expect(clippy::expect_used, reason = "a test panics")]
+
 use arrow::datatypes::{DataType, Field};
 use comptoir::config::Config;
 use comptoir::library::Library;

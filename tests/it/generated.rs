@@ -3,6 +3,8 @@
 
 //! The generated parts of the documentation. `UPDATE=1 cargo test --test it generated` rewrites them.
 
+#![expect(clippy::expect_used, reason = "a test panics")]
+
 use std::fmt::Write;
 use std::path::Path;
 

@@ -72,6 +72,12 @@ pub fn relations() -> Vec<Arc<dyn RelationFunction>> {
     ]
 }
 
+/// Whether the state of an aggregate function grows with its rows, so that to aggregate before the rows of a group have come
+/// together saves nothing. A planner may then do it in one stage; the result is the same.
+pub fn keeps_rows(aggregate: &str) -> bool {
+    matches!(aggregate, order_summary::NAME)
+}
+
 /// Registers the scalar, aggregate and window functions.
 pub fn register(registry: &mut dyn FunctionRegistry) -> Result<()> {
     for function in scalars() {

@@ -31,7 +31,7 @@ pub(crate) fn order_summary() -> AggregateUDF {
     AggregateUDF::from(OrderSummary::new())
 }
 
-const NAME: &str = "order_summary";
+pub(crate) const NAME: &str = "order_summary";
 const PARAMETERS: [&str; 4] = ["order_id", "ordered_at", "amount", "grain"];
 
 #[user_doc(

@@ -225,9 +225,7 @@ impl<K: Key> Accumulator for ScoreBoundsAccumulator<K> {
             if keys.len() != counts.len() {
                 return exec_err!("`{NAME}` received a partial state that it did not write");
             }
-            for (key, count) in keys.values().iter().zip(counts.values()) {
-                self.runs.extend_counted(*key, *count);
-            }
+            self.runs.extend_runs(keys.values(), counts.values());
         }
         Ok(())
     }
@@ -287,6 +285,35 @@ impl<K: Copy + Ord> Runs<K> {
             self.counted.push((key, count));
         }
         self.settle_when_full();
+    }
+
+    /// Takes the runs of another. Those of a big one are in order already, and this is the step that no other thread can
+    /// help with; small ones are gathered first, so that many of them do not move all runs each time.
+    fn extend_runs(&mut self, keys: &[K], counts: &[u64]) {
+        if keys.len() < Self::MIN_BUFFER.max(self.keys.len() / 4) {
+            for (key, count) in keys.iter().zip(counts) {
+                self.extend_counted(*key, *count);
+            }
+            return;
+        }
+        let own_keys = std::mem::take(&mut self.keys);
+        let own_counts = std::mem::take(&mut self.counts);
+        self.keys.reserve(own_keys.len() + keys.len());
+        self.counts.reserve(own_keys.len() + keys.len());
+        let mut own = own_keys.into_iter().zip(own_counts).peekable();
+        for (key, count) in keys.iter().zip(counts) {
+            while let Some((smaller, its_count)) = own.next_if(|(head, _)| head < key) {
+                self.keys.push(smaller);
+                self.counts.push(its_count);
+            }
+            let equal = own.next_if(|(head, _)| head == key).map_or(0, |(_, count)| count);
+            self.keys.push(*key);
+            self.counts.push(count + equal);
+        }
+        for (key, count) in own {
+            self.keys.push(key);
+            self.counts.push(count);
+        }
     }
 
     fn settle_when_full(&mut self) {
@@ -481,6 +508,12 @@ mod tests {
         runs.settle();
         assert_eq!(runs.keys.len(), 50_000);
         assert_eq!(runs.counts.iter().sum::<u64>(), 150_000);
+        assert!(runs.keys.is_sorted());
+        // A big one, of which every second key is known.
+        let keys: Vec<i64> = (0..50_000).map(|key| key * 2).collect();
+        runs.extend_runs(&keys, &vec![3; keys.len()]);
+        assert_eq!(runs.keys.len(), 75_000);
+        assert_eq!(runs.counts.iter().sum::<u64>(), 300_000);
         assert!(runs.keys.is_sorted());
         Ok(())
     }
