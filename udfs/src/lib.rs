@@ -25,6 +25,7 @@
 
 #![deny(missing_docs)]
 
+mod attribution;
 mod literal;
 mod order_summary;
 mod ordered_key;
@@ -55,8 +56,12 @@ pub fn scalars() -> Vec<Arc<ScalarUDF>> {
 /// The aggregate functions.
 pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
     vec![
+        Arc::new(attribution::channel_credits()),
+        Arc::new(attribution::journey_credits()),
+        Arc::new(attribution::journeys()),
         Arc::new(order_summary::order_summary()), //
         Arc::new(score_bounds::score_bounds()),
+        Arc::new(attribution::touch_credits()),
     ]
 }
 
