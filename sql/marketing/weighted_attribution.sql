@@ -164,7 +164,7 @@ credited AS (
         c['touched_at'] AS touched_at, c['channel'] AS channel, c['campaign'] AS campaign,
         CAST(NULL AS INTEGER) AS touch_index, CAST(NULL AS INTEGER) AS path_length, CAST(NULL AS DOUBLE) AS weight,
         c['credit_orders'] AS credit_orders, c['credit_revenue'] AS credit_revenue, c['credit_margin'] AS credit_margin,
-        c['model'] AS its_model, CAST(NULL AS VARCHAR) AS its_path, c['period'] AS its_period
+        CAST(c['model'] AS VARCHAR) AS its_model, CAST(NULL AS VARCHAR) AS its_path, c['period'] AS its_period
     FROM (SELECT customer_id, unnest(credits) AS c FROM touch_lists)
     WHERE grain = 'touch'
     UNION ALL
@@ -173,9 +173,142 @@ credited AS (
         c['touched_at'] AS touched_at, c['channel'] AS channel, c['campaign'] AS campaign,
         c['touch_index'] AS touch_index, c['path_length'] AS path_length, c['weight'] AS weight,
         c['credit_orders'] AS credit_orders, c['credit_revenue'] AS credit_revenue, c['credit_margin'] AS credit_margin,
-        c['model'] AS its_model, c['path'] AS its_path, CAST(NULL AS TIMESTAMP) AS its_period
+        CAST(c['model'] AS VARCHAR) AS its_model, c['path'] AS its_path, CAST(NULL AS TIMESTAMP) AS its_period
     FROM (SELECT customer_id, unnest(credits) AS c FROM journey_lists)
     WHERE grain = 'journey'
+),
+
+-- From here on for model markov: the journeys of everybody, with orders and without.
+visits AS (
+    SELECT customer_id, NULL AS visitor, at, touchpoint_id, channel, unit, order_id, revenue
+    FROM history
+    WHERE model IN ('markov', 'all')
+    UNION ALL
+    SELECT
+        touch_customer_id AS customer_id, user_pseudo_id AS visitor, event_timestamp AS at, touchpoint_id, channel, unit,
+        NULL AS order_id, NULL AS revenue
+    FROM touched
+    WHERE model IN ('markov', 'all') AND touch_customer_id IS NULL AND user_pseudo_id IS NOT NULL
+),
+
+visit_lists AS (
+    SELECT
+        customer_id, visitor,
+        journeys(
+            at, touchpoint_id, unit, NULL, channel IN (direct_channel, '(direct)'), order_id, revenue, NULL, NULL,
+            'linear', path, exclude_direct, reset_after_conversion, lookback
+        ) AS found
+    FROM visits
+    GROUP BY customer_id, visitor
+),
+
+effect_lists AS (
+    SELECT
+        removal_effects(
+            j['channels'],
+            CASE WHEN j['conversion_at'] IS NULL THEN 0 ELSE 1 END,
+            CASE WHEN j['conversion_at'] IS NULL THEN 1 ELSE 0 END
+        ) AS effects
+    FROM (SELECT unnest(found) AS j FROM visit_lists)
+),
+
+effects AS (
+    SELECT e['channel'] AS channel, e['share'] AS share
+    FROM (SELECT unnest(effects) AS e FROM effect_lists)
+),
+
+linear_totals AS (
+    SELECT
+        channel,
+        sum(CAST(credit_orders AS DECIMAL(38, 9))) AS orders,
+        sum(credit_revenue) AS revenue,
+        sum(credit_margin) AS margin
+    FROM credited
+    WHERE its_model = 'markov' AND channel <> '(unattributed)'
+    GROUP BY channel
+),
+
+-- Each channel's share of the removal effects of the channels that have credits.
+markov_shares AS (
+    SELECT
+        linear_totals.channel, linear_totals.orders, linear_totals.revenue, linear_totals.margin,
+        sum(linear_totals.orders) OVER () AS all_orders,
+        sum(linear_totals.revenue) OVER () AS all_revenue,
+        sum(linear_totals.margin) OVER () AS all_margin,
+        coalesce(effects.share / sum(effects.share) OVER (), 0) AS share,
+        row_number() OVER (ORDER BY effects.share DESC NULLS LAST, linear_totals.channel) AS place
+    FROM linear_totals LEFT JOIN effects ON linear_totals.channel = effects.channel
+),
+
+-- What a channel gets in all; rounding is the first one's.
+markov_targets AS (
+    SELECT
+        channel, orders, revenue, margin,
+        rescale(all_orders, share) + rescale(all_orders - sum(rescale(all_orders, share)) OVER (), CASE WHEN place = 1 THEN 1.0 ELSE 0.0 END)
+            AS target_orders,
+        rescale(all_revenue, share) + rescale(all_revenue - sum(rescale(all_revenue, share)) OVER (), CASE WHEN place = 1 THEN 1.0 ELSE 0.0 END)
+            AS target_revenue,
+        rescale(all_margin, share) + rescale(all_margin - sum(rescale(all_margin, share)) OVER (), CASE WHEN place = 1 THEN 1.0 ELSE 0.0 END)
+            AS target_margin
+    FROM markov_shares
+),
+
+markov_factors AS (
+    SELECT
+        channel, target_orders, target_revenue, target_margin,
+        CASE WHEN orders = 0 THEN 0 ELSE CAST(target_orders AS DOUBLE) / CAST(orders AS DOUBLE) END AS orders_factor,
+        CASE WHEN revenue = 0 THEN 0 ELSE CAST(target_revenue AS DOUBLE) / CAST(revenue AS DOUBLE) END AS revenue_factor,
+        CASE WHEN margin = 0 THEN 0 ELSE CAST(target_margin AS DOUBLE) / CAST(margin AS DOUBLE) END AS margin_factor
+    FROM markov_targets
+),
+
+markov_rounded AS (
+    SELECT
+        f.channel,
+        f.target_orders - sum(rescale(CAST(c.credit_orders AS DECIMAL(38, 9)), f.orders_factor)) AS orders,
+        f.target_revenue - sum(rescale(c.credit_revenue, f.revenue_factor)) AS revenue,
+        f.target_margin - sum(rescale(c.credit_margin, f.margin_factor)) AS margin
+    FROM markov_factors AS f
+    INNER JOIN credited AS c ON f.channel = c.channel
+    WHERE c.its_model = 'markov'
+    GROUP BY f.channel, f.target_orders, f.target_revenue, f.target_margin
+),
+
+markov_rows AS (
+    SELECT
+        c.*,
+        f.orders_factor, f.revenue_factor, f.margin_factor,
+        r.orders AS orders_left, r.revenue AS revenue_left, r.margin AS margin_left,
+        CASE
+            WHEN row_number() OVER (
+                PARTITION BY c.channel
+                -- One key, for a column that is NULL throughout is no order to the planner.
+                ORDER BY c.credit_revenue DESC, concat_ws('/', c.touched_at, c.customer_id, c.order_id, c.touchpoint_id, c.its_period)
+            ) = 1 THEN 1.0
+            ELSE 0.0
+        END AS carries
+    FROM markov_factors AS f
+    INNER JOIN markov_rounded AS r ON f.channel = r.channel
+    INNER JOIN credited AS c ON f.channel = c.channel
+    WHERE c.its_model = 'markov'
+),
+
+attributed AS (
+    SELECT
+        order_id, customer_id, conversion_at, touchpoint_id, touched_at, channel, campaign, touch_index, path_length, weight,
+        credit_orders, credit_revenue, credit_margin, its_model, its_path, its_period
+    FROM credited
+    WHERE model NOT IN ('markov', 'all') OR its_model <> 'markov' OR channel = '(unattributed)'
+    UNION ALL
+    SELECT
+        order_id, customer_id, conversion_at, touchpoint_id, touched_at, channel, campaign, touch_index, path_length,
+        weight * revenue_factor AS weight,
+        CAST(rescale(CAST(credit_orders AS DECIMAL(38, 9)), orders_factor) + rescale(orders_left, carries) AS DOUBLE) AS credit_orders,
+        rescale(credit_revenue, revenue_factor) + rescale(revenue_left, carries) AS credit_revenue,
+        rescale(credit_margin, margin_factor) + rescale(margin_left, carries) AS credit_margin,
+        its_model, its_path, its_period
+    FROM markov_rows
+    WHERE model IN ('markov', 'all')
 )
 
 SELECT
@@ -199,8 +332,8 @@ SELECT
     credit_orders,
     credit_revenue,
     CASE WHEN given(order_margins) THEN credit_margin END AS credit_margin,
-    CAST(its_model AS VARCHAR) AS model,
+    its_model AS model,
     its_path AS path,
     its_period AS conversion_period
-FROM credited
+FROM attributed
 WHERE include_unattributed OR channel <> '(unattributed)'

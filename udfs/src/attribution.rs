@@ -163,7 +163,7 @@ const ARGUMENTS: [(&str, &str); 19] = [
     ),
     (
         "horizon",
-        "The INTERVAL from the first order of a group in which further orders are credited as the first one in `credit_horizon`; NULL, the default, for none.",
+        "The INTERVAL, or the number of days, from the first order of a group in which further orders are credited as the first one in `credit_horizon`; NULL, the default, for none.",
     ),
 ];
 /// Where the literals begin.
@@ -441,6 +441,7 @@ fn coerce_argument(index: usize, found: &DataType) -> Option<DataType> {
         4 | 12 | 17 if matches!(found, Boolean | Null) => Boolean,
         6 if *found == Null => Decimal128(20, 0),
         6 | 7 => return amount::coerce(found),
+        18 if found.is_numeric() => Float64,
         13 | 16 | 18 => match found {
             Interval(_) | Null => Interval(IntervalUnit::MonthDayNano),
             _ => return None,

@@ -162,7 +162,7 @@ impl Credits {
                         *model,
                         period,
                         &amounts,
-                        amounts[super::sweep::REVENUE],
+                        if index == 0 { amounts[super::sweep::REVENUE] } else { 0 },
                         0,
                     );
                 }

@@ -204,6 +204,11 @@ fn read_models(text: &str, function: &str, name: &str) -> Result<Vec<Model>> {
 
 /// A length of time in ticks.
 fn ticks(value: &ScalarValue, function: &str, name: &str, unit: TimeUnit) -> Result<i64> {
+    if let ScalarValue::Float64(Some(days)) = value
+        && (0.0..100_000.0).contains(days)
+    {
+        return Ok((days * DAY as f64 / nanoseconds(unit) as f64).round() as i64);
+    }
     let ScalarValue::IntervalMonthDayNano(Some(interval)) = value else {
         return plan_err!("`{function}`: argument `{name}` must be an INTERVAL, found {value}");
     };
