@@ -61,17 +61,18 @@ touched AS (
     WHERE as_of IS NULL OR event_timestamp <= as_of
 ),
 
+-- The orders stand first, because the first of a union says what type a column has.
 history AS (
+    SELECT
+        customer_id, created_timestamp AS at, NULL AS touchpoint_id, NULL AS channel, NULL AS unit,
+        order_id, net_sales AS revenue
+    FROM converted
+    UNION ALL
     SELECT
         touch_customer_id AS customer_id, event_timestamp AS at, touchpoint_id, channel, unit,
         NULL AS order_id, NULL AS revenue
     FROM touched
     WHERE touch_customer_id IS NOT NULL
-    UNION ALL
-    SELECT
-        customer_id, created_timestamp AS at, NULL AS touchpoint_id, NULL AS channel, NULL AS unit,
-        order_id, net_sales AS revenue
-    FROM converted
 ),
 
 visits AS (

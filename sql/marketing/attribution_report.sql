@@ -89,17 +89,18 @@ touched AS (
     WHERE as_of IS NULL OR event_timestamp <= as_of
 ),
 
+-- The orders stand first, because the first of a union says what type a column has.
 history AS (
+    SELECT
+        customer_id, created_timestamp AS at, NULL AS touchpoint_id, NULL AS channel, NULL AS unit,
+        order_id, net_sales AS revenue, margin
+    FROM converted
+    UNION ALL
     SELECT
         touch_customer_id AS customer_id, event_timestamp AS at, touchpoint_id, channel, unit,
         NULL AS order_id, NULL AS revenue, NULL AS margin
     FROM touched
     WHERE touch_customer_id IS NOT NULL
-    UNION ALL
-    SELECT
-        customer_id, created_timestamp AS at, NULL AS touchpoint_id, NULL AS channel, NULL AS unit,
-        order_id, net_sales AS revenue, margin
-    FROM converted
 ),
 
 channel_lists AS (
@@ -108,7 +109,8 @@ channel_lists AS (
         channel_credits(
             at, touchpoint_id, unit, NULL, channel IN (direct_channel, '(direct)'), order_id, revenue,
             CASE WHEN given(order_margins) THEN margin ELSE CAST(NULL AS DECIMAL(18, 4)) END, NULL,
-            model, path, exclude_direct, reset_after_conversion, lookback, weights[1], weights[3], half_life,
+            model, path, exclude_direct, reset_after_conversion, lookback, CASE WHEN least(weights[1], weights[3]) >= 0 AND weights[1] + weights[3] <= 1 THEN weights[1] ELSE 0 END,
+            CASE WHEN least(weights[1], weights[3]) >= 0 AND weights[1] + weights[3] <= 1 THEN weights[3] ELSE 0 END, half_life,
             conversions = 'new_customers', INTERVAL '60 days'
         ) AS credits
     FROM history
@@ -205,26 +207,20 @@ spent AS (
     GROUP BY CASE WHEN level = 'campaign' THEN concat(spend_channel, ' / ', coalesce(campaign_name, '(none)')) ELSE spend_channel END
 ),
 
--- What was spent stands beside what was earned, and also where nothing was.
-rows_of_both AS (
-    SELECT channel, its_model, orders, revenue, margin, horizon, CAST(NULL AS DECIMAL(18, 4)) AS spend
-    FROM modelled
-    UNION ALL
-    SELECT spent.channel, models.its_model, NULL AS orders, NULL AS revenue, NULL AS margin, NULL AS horizon, spent.spend
-    FROM (SELECT DISTINCT its_model FROM credited) AS models CROSS JOIN spent
-    UNION ALL
-    SELECT
-        channels.channel, models.its_model, NULL AS orders, NULL AS revenue, NULL AS margin, NULL AS horizon,
-        CAST(NULL AS DECIMAL(18, 4)) AS spend
-    FROM (SELECT DISTINCT its_model FROM credited) AS models CROSS JOIN (SELECT DISTINCT channel FROM credited) AS channels
+-- Every channel under every model, also where it got nothing, or cost and got nothing.
+places AS (
+    SELECT channels.channel, models.its_model
+    FROM (SELECT DISTINCT its_model FROM credited) AS models
+    CROSS JOIN (SELECT channel FROM credited UNION SELECT channel FROM spent) AS channels
 ),
 
 together AS (
     SELECT
-        channel, its_model, coalesce(sum(orders), 0) AS orders, coalesce(sum(revenue), 0) AS revenue,
-        coalesce(sum(margin), 0) AS margin, coalesce(sum(horizon), 0) AS horizon, sum(spend) AS spend
-    FROM rows_of_both
-    GROUP BY channel, its_model
+        p.channel, p.its_model, coalesce(m.orders, 0) AS orders, coalesce(m.revenue, 0) AS revenue,
+        coalesce(m.margin, 0) AS margin, coalesce(m.horizon, 0) AS horizon, spent.spend
+    FROM spent
+    RIGHT JOIN places AS p ON spent.channel = p.channel
+    LEFT JOIN modelled AS m ON p.channel = m.channel AND p.its_model = m.its_model
 )
 
 SELECT

@@ -107,17 +107,18 @@ touched AS (
     WHERE as_of IS NULL OR event_timestamp <= as_of
 ),
 
+-- The orders stand first, because the first of a union says what type a column has.
 history AS (
+    SELECT
+        customer_id, created_timestamp AS at, NULL AS touchpoint_id, NULL AS channel, NULL AS unit,
+        order_id, net_sales AS revenue, margin
+    FROM converted
+    UNION ALL
     SELECT
         touch_customer_id AS customer_id, event_timestamp AS at, touchpoint_id, channel, unit,
         NULL AS order_id, NULL AS revenue, NULL AS margin
     FROM touched
     WHERE touch_customer_id IS NOT NULL
-    UNION ALL
-    SELECT
-        customer_id, created_timestamp AS at, NULL AS touchpoint_id, NULL AS channel, NULL AS unit,
-        order_id, net_sales AS revenue, margin
-    FROM converted
 ),
 
 acquired_lists AS (
@@ -125,7 +126,8 @@ acquired_lists AS (
         customer_id,
         channel_credits(
             at, touchpoint_id, unit, NULL, channel IN (direct_channel, '(direct)'), order_id, revenue, NULL, NULL,
-            acquisition_model, path, exclude_direct, true, lookback, weights[1], weights[3], half_life, true, INTERVAL '60 days'
+            acquisition_model, path, exclude_direct, true, lookback, CASE WHEN least(weights[1], weights[3]) >= 0 AND weights[1] + weights[3] <= 1 THEN weights[1] ELSE 0 END,
+            CASE WHEN least(weights[1], weights[3]) >= 0 AND weights[1] + weights[3] <= 1 THEN weights[3] ELSE 0 END, half_life, true, INTERVAL '60 days'
         ) AS credits
     FROM history
     GROUP BY customer_id
@@ -139,77 +141,76 @@ acquired AS (
     WHERE c['credit_orders'] <> 0
 ),
 
--- Each order once: the latest delivery, then the largest.
+-- Each order once: the latest delivery, then the largest. Orders without an id each count.
 orders_once AS (
     SELECT
         customer_id,
-        max(created_timestamp) AS at,
-        first_value(net_sales ORDER BY created_timestamp DESC, net_sales DESC) AS revenue,
-        first_value(margin ORDER BY created_timestamp DESC, net_sales DESC) AS margin
+        CAST(arrow_cast(max(created_timestamp), 'Timestamp(Microsecond, None)') AS BIGINT) AS micros,
+        CASE
+            WHEN order_id IS NULL THEN sum(net_sales)
+            ELSE first_value(net_sales ORDER BY created_timestamp DESC, net_sales DESC)
+        END AS revenue,
+        CASE
+            WHEN order_id IS NULL THEN sum(margin)
+            ELSE first_value(margin ORDER BY created_timestamp DESC, net_sales DESC)
+        END AS margin
     FROM converted
-    WHERE order_id IS NOT NULL
-    GROUP BY customer_id, order_id
-    UNION ALL
-    SELECT customer_id, created_timestamp AS at, net_sales AS revenue, margin
-    FROM converted
-    WHERE order_id IS NULL
-),
-
-timed AS (
-    SELECT customer_id, CAST(arrow_cast(at, 'Timestamp(Microsecond, None)') AS BIGINT) AS micros, revenue, margin
-    FROM orders_once
+    GROUP BY customer_id, order_id, CASE WHEN order_id IS NULL THEN created_timestamp END
 ),
 
 firsts AS (
     SELECT customer_id, min(micros) AS first_micros
-    FROM timed
+    FROM orders_once
     GROUP BY customer_id
 ),
 
 clock AS (
     SELECT
-        CAST(arrow_cast(coalesce(as_of, (SELECT max(created_timestamp) FROM converted)), 'Timestamp(Microsecond, None)') AS BIGINT) AS now,
+        CAST(arrow_cast(coalesce(as_of, max(created_timestamp)), 'Timestamp(Microsecond, None)') AS BIGINT) AS now,
         CAST(horizon_months * 2629800000000 AS BIGINT) AS horizon
+    FROM converted
 ),
 
--- What a customer brought, day by day after the first order.
+-- What a customer brought, day by day after the first order, and whether the year is over.
 days AS (
     SELECT
-        timed.customer_id,
-        CAST((timed.micros - firsts.first_micros) / 86400000000 AS INTEGER) AS day,
-        sum(timed.revenue) AS revenue,
-        sum(timed.margin) AS margin
+        o.customer_id,
+        CAST((o.micros - firsts.first_micros) / 86400000000 AS INTEGER) AS day,
+        firsts.first_micros + clock.horizon <= clock.now OR NOT mature_only AS counts,
+        sum(o.revenue) AS revenue,
+        sum(o.margin) AS margin
     FROM clock
     CROSS JOIN firsts
-    INNER JOIN timed ON firsts.customer_id = timed.customer_id
-    WHERE
-        timed.micros - firsts.first_micros < clock.horizon
-        AND (NOT mature_only OR firsts.first_micros + clock.horizon <= clock.now)
-    GROUP BY timed.customer_id, CAST((timed.micros - firsts.first_micros) / 86400000000 AS INTEGER)
+    INNER JOIN orders_once AS o ON firsts.customer_id = o.customer_id
+    WHERE o.micros - firsts.first_micros < clock.horizon
+    GROUP BY
+        o.customer_id,
+        CAST((o.micros - firsts.first_micros) / 86400000000 AS INTEGER),
+        firsts.first_micros + clock.horizon <= clock.now OR NOT mature_only
 ),
 
+-- Every customer has a day 0. Means come out the same to the last digit in whatever order they are added up.
 channel_days AS (
     SELECT
         acquired.channel,
         days.day,
-        sum(CASE WHEN days.day = 0 THEN acquired.share ELSE 0 END) AS customers,
-        -- Means come out the same to the last digit in whatever order they are added up.
-        sum(CAST(CAST(acquired.share AS DOUBLE) * CAST(days.revenue AS DOUBLE) AS DECIMAL(38, 9))) AS revenue,
-        sum(CAST(CAST(acquired.share AS DOUBLE) * CAST(days.margin AS DOUBLE) AS DECIMAL(38, 9))) AS margin
+        sum(CASE WHEN days.day = 0 THEN acquired.share ELSE 0 END) AS won,
+        sum(CASE WHEN days.day = 0 THEN acquired.first_revenue END) AS first_revenue,
+        sum(CASE WHEN days.day = 0 THEN acquired.early_revenue END) AS early_revenue,
+        sum(CASE WHEN days.day = 0 AND days.counts THEN acquired.share ELSE 0 END) AS customers,
+        sum(CASE WHEN days.counts THEN CAST(CAST(acquired.share AS DOUBLE) * CAST(days.revenue AS DOUBLE) AS DECIMAL(38, 9)) END) AS revenue,
+        sum(CASE WHEN days.counts THEN CAST(CAST(acquired.share AS DOUBLE) * CAST(days.margin AS DOUBLE) AS DECIMAL(38, 9)) END) AS margin
     FROM acquired INNER JOIN days ON acquired.customer_id = days.customer_id
     GROUP BY acquired.channel, days.day
 ),
 
-channel_values AS (
-    SELECT channel, sum(customers) AS customers, sum(revenue) AS revenue, sum(margin) AS margin
+cumulated AS (
+    SELECT
+        *,
+        sum(won) OVER (PARTITION BY channel) AS all_won,
+        sum(customers) OVER (PARTITION BY channel) AS mature,
+        sum(CASE WHEN basis = 'margin' THEN margin ELSE revenue END) OVER (PARTITION BY channel ORDER BY day) AS brought
     FROM channel_days
-    GROUP BY channel
-),
-
-won AS (
-    SELECT channel, sum(share) AS customers, sum(first_revenue) AS first_revenue, sum(early_revenue) AS early_revenue
-    FROM acquired
-    GROUP BY channel
 ),
 
 spent AS (
@@ -225,53 +226,53 @@ spent AS (
     GROUP BY CASE WHEN level = 'campaign' THEN concat(spend_channel, ' / ', coalesce(campaign_name, '(none)')) ELSE spend_channel END
 ),
 
-together AS (
+channel_values AS (
     SELECT
-        coalesce(won.channel, spent.channel) AS channel,
-        coalesce(won.customers, 0) AS customers,
-        won.first_revenue, won.early_revenue,
-        spent.media, spent.reactivation, spent.support, spent.other, spent.cost,
-        CASE
-            WHEN coalesce(won.customers, 0) = 0 THEN CAST(NULL AS DOUBLE)
-            ELSE CAST(coalesce(spent.cost, 0) AS DOUBLE) / CAST(won.customers AS DOUBLE)
-        END AS cac
-    FROM won FULL JOIN spent ON won.channel = spent.channel
+        c.channel,
+        sum(c.won) AS customers,
+        sum(c.customers) AS mature,
+        sum(c.first_revenue) AS first_revenue,
+        sum(c.early_revenue) AS early_revenue,
+        sum(c.revenue) AS revenue,
+        sum(c.margin) AS margin,
+        min(
+            CASE
+                WHEN c.mature > 0
+                    AND CAST(c.brought AS DOUBLE) / CAST(c.mature AS DOUBLE)
+                        >= CAST(coalesce(spent.cost, 0) AS DOUBLE) / CAST(c.all_won AS DOUBLE)
+                    THEN c.day
+            END
+        ) AS payback
+    FROM spent RIGHT JOIN cumulated AS c ON spent.channel = c.channel
+    GROUP BY c.channel
 ),
 
 measured AS (
     SELECT
-        t.*,
-        coalesce(v.customers, 0) AS mature,
-        CASE WHEN v.customers > 0 THEN CAST(v.revenue AS DOUBLE) / CAST(v.customers AS DOUBLE) END AS ltv_revenue,
+        coalesce(v.channel, spent.channel) AS channel,
+        coalesce(v.customers, 0) AS customers,
+        coalesce(v.mature, 0) AS mature,
+        v.first_revenue, v.early_revenue, v.payback,
+        spent.media, spent.reactivation, spent.support, spent.other, spent.cost,
+        CASE
+            WHEN coalesce(v.customers, 0) = 0 THEN CAST(NULL AS DOUBLE)
+            ELSE CAST(coalesce(spent.cost, 0) AS DOUBLE) / CAST(v.customers AS DOUBLE)
+        END AS cac,
+        CASE WHEN v.mature > 0 THEN CAST(v.revenue AS DOUBLE) / CAST(v.mature AS DOUBLE) END AS ltv_revenue,
         CASE
             WHEN basis = 'margin' AND NOT given(order_margins) THEN raise('basis margin needs order_margins: order_id and margin')
-            WHEN given(order_margins) AND v.customers > 0 THEN CAST(v.margin AS DOUBLE) / CAST(v.customers AS DOUBLE)
+            WHEN given(order_margins) AND v.mature > 0 THEN CAST(v.margin AS DOUBLE) / CAST(v.mature AS DOUBLE)
         END AS ltv_margin
-    FROM channel_values AS v RIGHT JOIN together AS t ON v.channel = t.channel
-),
-
-cumulated AS (
-    SELECT
-        channel, day,
-        sum(CASE WHEN basis = 'margin' THEN margin ELSE revenue END) OVER (PARTITION BY channel ORDER BY day) AS brought
-    FROM channel_days
-),
-
-paid_back AS (
-    SELECT c.channel, min(c.day) AS day
-    FROM measured AS m INNER JOIN cumulated AS c ON m.channel = c.channel
-    WHERE m.cac IS NOT NULL AND m.mature > 0 AND CAST(c.brought AS DOUBLE) / CAST(m.mature AS DOUBLE) >= m.cac
-    GROUP BY c.channel
+    FROM channel_values AS v FULL JOIN spent ON v.channel = spent.channel
 ),
 
 ratios AS (
     SELECT
-        m.*,
-        p.day AS payback,
+        *,
         CASE WHEN cac > 0 THEN ltv_revenue / cac END AS revenue_ratio,
         CASE WHEN cac > 0 THEN ltv_margin / cac END AS margin_ratio,
         CASE WHEN cac > 0 THEN CASE WHEN basis = 'margin' THEN ltv_margin ELSE ltv_revenue END / cac END AS ratio
-    FROM paid_back AS p RIGHT JOIN measured AS m ON p.channel = m.channel
+    FROM measured
 ),
 
 ranked AS (

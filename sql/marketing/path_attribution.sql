@@ -16,7 +16,7 @@
 -- param    direct_channel VARCHAR the name of the channel of direct touches; (direct) is direct, too
 -- returns  channel VARCHAR the channel; (unattributed) for journeys without any
 -- returns  model VARCHAR the model
--- returns  conversions NUMERIC credited conversions
+-- returns  conversions DOUBLE credited conversions
 -- returns  value NUMERIC credited value; NULL without total_conversion_value
 -- returns  share DOUBLE its share of all credited conversions
 -- returns  removal_effect DOUBLE for model markov: the share of conversions that would be lost without it
@@ -37,8 +37,9 @@ WITH listed AS (
     SELECT
         CASE
             WHEN given(channels) THEN channels
-            WHEN given(path) THEN string_to_array(path, separator)
-            ELSE raise('path_attribution needs the column path or channels')
+            ELSE string_to_array(
+                CASE WHEN given(path) THEN path ELSE raise('path_attribution needs the column path or channels') END, separator
+            )
         END AS steps,
         CASE
             WHEN total_conversions < 0 OR total_null < 0
@@ -46,7 +47,8 @@ WITH listed AS (
             WHEN cardinality(weights) <> 3 OR abs(weights[1] + weights[2] + weights[3] - 1) > 1e-9
                 OR least(weights[1], weights[2], weights[3]) < 0
                 THEN raise('weights are three shares from 0 to 1 that add up to 1: the first touch''s, those between''s, the last one''s')
-            ELSE coalesce(total_conversions, 0)
+            -- Parts of a conversion to twelve digits, so that they add up exactly.
+            ELSE CAST(coalesce(total_conversions, 0) AS DECIMAL(38, 12))
         END AS conversions,
         total_conversion_value AS worth,
         coalesce(total_null, 0) AS nulls
@@ -70,12 +72,12 @@ named AS (
 ),
 
 history AS (
-    SELECT journey, place, channel, CAST(NULL AS DECIMAL(18, 4)) AS conversions, CAST(NULL AS DECIMAL(18, 4)) AS worth
-    FROM named
-    UNION ALL
     SELECT journey, 1000000000 AS place, NULL AS channel, conversions, coalesce(worth, 0) AS worth
     FROM keyed
     WHERE conversions <> 0 OR worth <> 0
+    UNION ALL
+    SELECT journey, place, channel, NULL AS conversions, NULL AS worth
+    FROM named
 ),
 
 credit_lists AS (
@@ -85,7 +87,9 @@ credit_lists AS (
             arrow_cast(place, 'Timestamp(Microsecond, None)'), place, channel, NULL, channel IN (direct_channel, '(direct)'), NULL,
             conversions, worth, NULL,
             CASE WHEN model = 'all' THEN 'first,last,last_non_direct,linear,weighted,position,shapley,markov' ELSE model END,
-            path_transform, exclude_direct, true, NULL, weights[1], weights[3]
+            path_transform, exclude_direct, true, NULL,
+            CASE WHEN least(weights[1], weights[3]) >= 0 AND weights[1] + weights[3] <= 1 THEN weights[1] ELSE 0 END,
+            CASE WHEN least(weights[1], weights[3]) >= 0 AND weights[1] + weights[3] <= 1 THEN weights[3] ELSE 0 END
         ) AS credits
     FROM history
     GROUP BY journey
@@ -100,7 +104,7 @@ credited AS (
 ),
 
 journey_counts AS (
-    SELECT journey, sum(conversions) AS conversions, sum(nulls) AS nulls
+    SELECT journey, sum(conversions) AS conversions, sum(CAST(nulls AS DECIMAL(38, 12))) AS nulls
     FROM keyed
     WHERE model IN ('markov', 'all')
     GROUP BY journey
@@ -168,7 +172,7 @@ together AS (
 SELECT
     channel,
     its_model AS model,
-    conversions,
+    CAST(conversions AS DOUBLE) AS conversions,
     CASE WHEN given(total_conversion_value) THEN worth END AS value,
     CAST(conversions AS DOUBLE) / nullif(CAST(sum(conversions) OVER (PARTITION BY its_model) AS DOUBLE), 0) AS share,
     effect AS removal_effect

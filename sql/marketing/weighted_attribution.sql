@@ -111,17 +111,18 @@ touched AS (
     WHERE as_of IS NULL OR event_timestamp <= as_of
 ),
 
+-- The orders stand first, because the first of a union says what type a column has.
 history AS (
+    SELECT
+        customer_id, created_timestamp AS at, NULL AS touchpoint_id, NULL AS channel, NULL AS unit, NULL AS campaign,
+        order_id, net_sales AS revenue, margin
+    FROM converted
+    UNION ALL
     SELECT
         touch_customer_id AS customer_id, event_timestamp AS at, touchpoint_id, channel, unit, campaign,
         NULL AS order_id, NULL AS revenue, NULL AS margin
     FROM touched
     WHERE touch_customer_id IS NOT NULL
-    UNION ALL
-    SELECT
-        customer_id, created_timestamp AS at, NULL AS touchpoint_id, NULL AS channel, NULL AS unit, NULL AS campaign,
-        order_id, net_sales AS revenue, margin
-    FROM converted
 ),
 
 touch_lists AS (
@@ -133,7 +134,8 @@ touch_lists AS (
             channel IN (direct_channel, '(direct)'), order_id, revenue,
             CASE WHEN given(order_margins) THEN margin ELSE CAST(NULL AS DECIMAL(18, 4)) END,
             CASE WHEN conversion_period IS NULL THEN CAST(NULL AS TIMESTAMP) ELSE date_trunc(coalesce(conversion_period, 'day'), at) END,
-            model, path, exclude_direct, reset_after_conversion, lookback, weights[1], weights[3], half_life,
+            model, path, exclude_direct, reset_after_conversion, lookback, CASE WHEN least(weights[1], weights[3]) >= 0 AND weights[1] + weights[3] <= 1 THEN weights[1] ELSE 0 END,
+            CASE WHEN least(weights[1], weights[3]) >= 0 AND weights[1] + weights[3] <= 1 THEN weights[3] ELSE 0 END, half_life,
             conversions = 'new_customers'
         ) AS credits
     FROM history
@@ -150,7 +152,8 @@ journey_lists AS (
             channel IN (direct_channel, '(direct)'), order_id, revenue,
             CASE WHEN given(order_margins) THEN margin ELSE CAST(NULL AS DECIMAL(18, 4)) END,
             CAST(NULL AS TIMESTAMP),
-            model, path, exclude_direct, reset_after_conversion, lookback, weights[1], weights[3], half_life,
+            model, path, exclude_direct, reset_after_conversion, lookback, CASE WHEN least(weights[1], weights[3]) >= 0 AND weights[1] + weights[3] <= 1 THEN weights[1] ELSE 0 END,
+            CASE WHEN least(weights[1], weights[3]) >= 0 AND weights[1] + weights[3] <= 1 THEN weights[3] ELSE 0 END, half_life,
             conversions = 'new_customers'
         ) AS credits
     FROM history

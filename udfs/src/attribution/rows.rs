@@ -70,6 +70,7 @@ pub(super) struct Order {
 }
 
 /// See the [module documentation](self).
+#[derive(Clone)]
 pub(super) struct Rows {
     /// The groups of touches, and the touches but for their rows.
     touch_groups: Vec<u32>,
@@ -409,6 +410,7 @@ impl ByGroup {
 }
 
 /// A column in pieces, as batches brought them.
+#[derive(Clone)]
 struct Chunks {
     data_type: DataType,
     chunks: Vec<ArrayRef>,
