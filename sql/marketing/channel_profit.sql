@@ -121,9 +121,10 @@ history AS (
     WHERE touch_customer_id IS NOT NULL
 ),
 
+-- The customer of a list is taken from its rows and not from the key: planning would take the key for unique after unnest.
 acquired_lists AS (
     SELECT
-        customer_id,
+        min(customer_id) AS its_customer,
         channel_credits(
             at, touchpoint_id, unit, NULL, channel IN (direct_channel, '(direct)'), order_id, revenue, NULL, NULL,
             acquisition_model, path, exclude_direct, true, lookback, CASE WHEN least(weights[1], weights[3]) >= 0 AND weights[1] + weights[3] <= 1 THEN weights[1] ELSE 0 END,
@@ -135,9 +136,9 @@ acquired_lists AS (
 
 acquired AS (
     SELECT
-        customer_id, c['channel'] AS channel, c['credit_orders'] AS share, c['credit_revenue'] AS first_revenue,
+        its_customer AS customer_id, c['channel'] AS channel, c['credit_orders'] AS share, c['credit_revenue'] AS first_revenue,
         c['credit_horizon'] AS early_revenue
-    FROM (SELECT customer_id, unnest(credits) AS c FROM acquired_lists)
+    FROM (SELECT its_customer, unnest(credits) AS c FROM acquired_lists)
     WHERE c['credit_orders'] <> 0
 ),
 

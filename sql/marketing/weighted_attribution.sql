@@ -125,9 +125,10 @@ history AS (
     WHERE touch_customer_id IS NOT NULL
 ),
 
+-- The customer of a list is taken from its rows and not from the key: planning would take the key for unique after unnest.
 touch_lists AS (
     SELECT
-        customer_id,
+        min(customer_id) AS its_customer,
         touch_credits(
             at, touchpoint_id, unit,
             CASE WHEN given(campaign) THEN campaign ELSE CAST(NULL AS VARCHAR) END,
@@ -145,7 +146,7 @@ touch_lists AS (
 
 journey_lists AS (
     SELECT
-        customer_id,
+        min(customer_id) AS its_customer,
         journey_credits(
             at, touchpoint_id, unit,
             CASE WHEN given(campaign) THEN campaign ELSE CAST(NULL AS VARCHAR) END,
@@ -163,21 +164,21 @@ journey_lists AS (
 
 credited AS (
     SELECT
-        CAST(NULL AS VARCHAR) AS order_id, customer_id, CAST(NULL AS TIMESTAMP) AS conversion_at, c['touchpoint_id'] AS touchpoint_id,
+        CAST(NULL AS VARCHAR) AS order_id, its_customer AS customer_id, CAST(NULL AS TIMESTAMP) AS conversion_at, c['touchpoint_id'] AS touchpoint_id,
         c['touched_at'] AS touched_at, c['channel'] AS channel, c['campaign'] AS campaign,
         CAST(NULL AS INTEGER) AS touch_index, CAST(NULL AS INTEGER) AS path_length, CAST(NULL AS DOUBLE) AS weight,
         c['credit_orders'] AS credit_orders, c['credit_revenue'] AS credit_revenue, c['credit_margin'] AS credit_margin,
         CAST(c['model'] AS VARCHAR) AS its_model, CAST(NULL AS VARCHAR) AS its_path, c['period'] AS its_period
-    FROM (SELECT customer_id, unnest(credits) AS c FROM touch_lists)
+    FROM (SELECT its_customer, unnest(credits) AS c FROM touch_lists)
     WHERE grain = 'touch'
     UNION ALL
     SELECT
-        c['order_id'] AS order_id, customer_id, c['conversion_at'] AS conversion_at, c['touchpoint_id'] AS touchpoint_id,
+        c['order_id'] AS order_id, its_customer AS customer_id, c['conversion_at'] AS conversion_at, c['touchpoint_id'] AS touchpoint_id,
         c['touched_at'] AS touched_at, c['channel'] AS channel, c['campaign'] AS campaign,
         c['touch_index'] AS touch_index, c['path_length'] AS path_length, c['weight'] AS weight,
         c['credit_orders'] AS credit_orders, c['credit_revenue'] AS credit_revenue, c['credit_margin'] AS credit_margin,
         CAST(c['model'] AS VARCHAR) AS its_model, c['path'] AS its_path, CAST(NULL AS TIMESTAMP) AS its_period
-    FROM (SELECT customer_id, unnest(credits) AS c FROM journey_lists)
+    FROM (SELECT its_customer, unnest(credits) AS c FROM journey_lists)
     WHERE grain = 'journey'
 ),
 
