@@ -45,7 +45,8 @@ WITH converted AS (
     SELECT o.customer_id, o.created_timestamp, o.order_id, o.net_sales
     FROM orders AS o
     WHERE
-        o.net_sales > 0
+        -- A later delivery may take an order back.
+        (o.net_sales > 0 OR (o.order_id IS NOT NULL AND o.net_sales IS NOT NULL))
         AND (as_of IS NULL OR o.created_timestamp <= as_of)
 ),
 

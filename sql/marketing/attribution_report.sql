@@ -71,7 +71,8 @@ WITH converted AS (
             WHEN cardinality(weights) <> 3 OR abs(weights[1] + weights[2] + weights[3] - 1) > 1e-9
                 OR least(weights[1], weights[2], weights[3]) < 0
                 THEN raise('weights are three shares from 0 to 1 that add up to 1: the first touch''s, those between''s, the last one''s')
-            ELSE o.net_sales > 0
+            -- A later delivery may take an order back.
+            ELSE o.net_sales > 0 OR (o.order_id IS NOT NULL AND o.net_sales IS NOT NULL)
         END
         AND (conversions = 'all' OR o.customer_id IS NOT NULL)
         AND (as_of IS NULL OR o.created_timestamp <= as_of)

@@ -88,7 +88,8 @@ WITH converted AS (
             WHEN cardinality(weights) <> 3 OR abs(weights[1] + weights[2] + weights[3] - 1) > 1e-9
                 OR least(weights[1], weights[2], weights[3]) < 0
                 THEN raise('weights are three shares from 0 to 1 that add up to 1: the first touch''s, those between''s, the last one''s')
-            ELSE o.net_sales > 0
+            -- A later delivery may take an order back.
+            ELSE o.net_sales > 0 OR (o.order_id IS NOT NULL AND o.net_sales IS NOT NULL)
         END
         AND o.customer_id IS NOT NULL
         AND o.created_timestamp IS NOT NULL
@@ -162,6 +163,7 @@ orders_once AS (
 firsts AS (
     SELECT customer_id, min(micros) AS first_micros
     FROM orders_once
+    WHERE revenue > 0
     GROUP BY customer_id
 ),
 
@@ -183,7 +185,7 @@ days AS (
     FROM clock
     CROSS JOIN firsts
     INNER JOIN orders_once AS o ON firsts.customer_id = o.customer_id
-    WHERE o.micros - firsts.first_micros < clock.horizon
+    WHERE o.revenue > 0 AND o.micros - firsts.first_micros < clock.horizon
     GROUP BY
         o.customer_id,
         CAST((o.micros - firsts.first_micros) / 86400000000 AS INTEGER),

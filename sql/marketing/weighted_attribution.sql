@@ -93,7 +93,8 @@ WITH converted AS (
                 THEN raise('weights are three shares from 0 to 1 that add up to 1: the first touch''s, those between''s, the last one''s')
             WHEN conversion_period IS NOT NULL AND grain <> 'touch'
                 THEN raise('conversion_period goes with grain touch; at grain journey every row has its conversion_at')
-            ELSE o.net_sales > 0
+            -- A later delivery may take an order back.
+            ELSE o.net_sales > 0 OR (o.order_id IS NOT NULL AND o.net_sales IS NOT NULL)
         END
         AND (conversions = 'all' OR o.customer_id IS NOT NULL)
         AND (as_of IS NULL OR o.created_timestamp <= as_of)

@@ -117,9 +117,12 @@ const ARGUMENTS: [(&str, &str); 19] = [
     ("direct", "Whether the touch came through no channel at all, a BOOLEAN; NULL is false."),
     (
         "order_id",
-        "The id of the order, of any type. An order that comes twice counts once, the latest, then the largest. NULL for a touch, or for an order by itself.",
+        "The id of the order, of any type. An order that comes twice counts once, the latest, then the largest. NULL for a touch, or for an order by itself, which counts whatever its revenue.",
     ),
-    ("revenue", "What the order is worth: a decimal, float or integer. NULL for a touch."),
+    (
+        "revenue",
+        "What the order is worth: a decimal, float or integer. NULL for a touch. An order with an id counts when this is above 0.",
+    ),
     ("margin", "Another amount of the order that is shared out alike, or NULL."),
     (
         "period",

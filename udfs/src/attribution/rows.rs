@@ -351,7 +351,7 @@ impl ByGroup {
     }
 
     /// The conversions of a group by time, each once: of several deliveries of one id the one with the latest time
-    /// counts, then the one with the largest amount.
+    /// counts, then the one with the largest amount. An id whose last word is no positive amount is no conversion.
     pub(super) fn orders(&self, group: usize, rows: &mut Vec<u32>) {
         rows.clear();
         rows.extend(&self.order_rows[self.order_starts[group]..self.order_starts[group + 1]]);
@@ -373,8 +373,16 @@ impl ByGroup {
                 }
             }
             rows.truncate(kept);
+            rows.retain(|row| self.is_conversion(*row));
             rows.sort_unstable_by_key(|row| (self.orders[*row as usize].at, id(*row), key(*row)));
+        } else {
+            rows.retain(|row| self.is_conversion(*row));
         }
+    }
+
+    fn is_conversion(&self, row: u32) -> bool {
+        let order = &self.orders[row as usize];
+        order.order.is_none() || order.revenue > 0
     }
 
     /// The touches of a group as they came.

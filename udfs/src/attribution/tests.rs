@@ -71,6 +71,10 @@ fn history(random: &mut Random) -> Vec<Row> {
                 let smaller = Row { revenue: row.revenue.map(|r| (r - 1).max(0)), ..row.clone() };
                 rows.extend([earlier, smaller]);
             }
+            if random.one_in(7) && row.order.is_some() {
+                // Taken back.
+                rows.push(Row { at: row.at + 1, revenue: Some(0), ..row.clone() });
+            }
             rows.push(row);
         }
     }
@@ -216,6 +220,7 @@ fn twin(rows: &[Row], group: usize, options: &Options) -> (Vec<Place>, Vec<Sale>
             }
         }
     }
+    sales.retain(|s| s.order.is_none() || s.revenue > 0);
     touches.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
     sales.sort_by_key(|s| (s.at, s.order.map(i64::cast_unsigned), s.revenue, s.margin));
     if options.new_customers {
