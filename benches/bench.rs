@@ -14,6 +14,18 @@ use criterion::Criterion;
 
 const FUNCTIONS: &[(&str, &str)] = &[
     (
+        "channel_credits",
+        "SELECT sum(c['credit_revenue']) FROM (SELECT unnest(channel_credits(at, touch, channel, NULL, channel = 'direct', order_id, revenue, NULL, NULL)) AS c FROM (SELECT customer_id, created_timestamp AS at, NULL AS touch, NULL AS channel, order_id, subtotal_price AS revenue FROM orders UNION ALL SELECT customer_id, event_timestamp, touchpoint_id, channel, NULL, NULL FROM touchpoints WHERE customer_id IS NOT NULL) GROUP BY customer_id)",
+    ),
+    (
+        "journey_credits",
+        "SELECT sum(c['credit_revenue']) FROM (SELECT unnest(journey_credits(at, touch, channel, NULL, channel = 'direct', order_id, revenue, NULL, NULL)) AS c FROM (SELECT customer_id, created_timestamp AS at, NULL AS touch, NULL AS channel, order_id, subtotal_price AS revenue FROM orders UNION ALL SELECT customer_id, event_timestamp, touchpoint_id, channel, NULL, NULL FROM touchpoints WHERE customer_id IS NOT NULL) GROUP BY customer_id)",
+    ),
+    (
+        "journeys",
+        "SELECT count(c['path']) FROM (SELECT unnest(journeys(at, touch, channel, NULL, channel = 'direct', order_id, revenue, NULL, NULL)) AS c FROM (SELECT customer_id, created_timestamp AS at, NULL AS touch, NULL AS channel, order_id, subtotal_price AS revenue FROM orders UNION ALL SELECT customer_id, event_timestamp, touchpoint_id, channel, NULL, NULL FROM touchpoints WHERE customer_id IS NOT NULL) GROUP BY customer_id)",
+    ),
+    (
         "order_summary",
         "SELECT count(s['orders']) FROM (SELECT customer_id, order_summary(order_id, created_timestamp, subtotal_price) AS s FROM orders GROUP BY customer_id)",
     ),
@@ -22,12 +34,25 @@ const FUNCTIONS: &[(&str, &str)] = &[
         "raise",
         "SELECT sum(CASE WHEN currency = 'EUR' THEN subtotal_price ELSE raise('no euros') END) FROM orders",
     ),
+    (
+        "removal_effects",
+        "SELECT removal_effects([channel, medium, channel], 1, 2) FROM touchpoints",
+    ),
+    ("rescale", "SELECT sum(rescale(subtotal_price, 0.3)) FROM orders"),
     ("score", "SELECT sum(score(subtotal_price, [20, 40, 80, 160])) FROM orders"),
     ("score_bounds", "SELECT score_bounds(subtotal_price, 5) FROM orders"),
+    (
+        "touch_credits",
+        "SELECT sum(c['credit_revenue']) FROM (SELECT unnest(touch_credits(at, touch, channel, NULL, channel = 'direct', order_id, revenue, NULL, NULL)) AS c FROM (SELECT customer_id, created_timestamp AS at, NULL AS touch, NULL AS channel, order_id, subtotal_price AS revenue FROM orders UNION ALL SELECT customer_id, event_timestamp, touchpoint_id, channel, NULL, NULL FROM touchpoints WHERE customer_id IS NOT NULL) GROUP BY customer_id)",
+    ),
 ];
 
 const ANALYSES: &[(&str, &str)] = &[
+    ("attribution_paths", "SELECT count(*), sum(total_null) FROM attribution_paths()"),
+    ("attribution_report", "SELECT * FROM attribution_report()"),
+    ("channel_profit", "SELECT * FROM channel_profit()"),
     ("net_sales", "SELECT sum(net_sales) FROM net_sales()"),
+    ("path_attribution", "SELECT * FROM path_attribution(attribution_paths(), model => 'all')"),
     ("rfm_score", "SELECT segment, count(*), sum(monetary) FROM rfm_score() GROUP BY segment"),
     (
         "rfm_score/nested",
@@ -36,6 +61,18 @@ const ANALYSES: &[(&str, &str)] = &[
     ("rfm_score_checks", "SELECT * FROM rfm_score_checks()"),
     ("rfm_thresholds", "SELECT * FROM rfm_thresholds()"),
     ("rfm_transitions", "SELECT * FROM rfm_transitions(from_date => '2025-06-30')"),
+    (
+        "weighted_attribution",
+        "SELECT channel, sum(credit_revenue) FROM weighted_attribution(grain => 'touch') GROUP BY channel",
+    ),
+    (
+        "weighted_attribution/journeys",
+        "SELECT channel, sum(credit_revenue) FROM weighted_attribution() GROUP BY channel",
+    ),
+    (
+        "weighted_attribution/markov",
+        "SELECT channel, sum(credit_revenue) FROM weighted_attribution(grain => 'touch', model => 'markov') GROUP BY channel",
+    ),
 ];
 
 fn main() {

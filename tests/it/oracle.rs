@@ -75,6 +75,49 @@ fn rfm_score_does_not_depend_on_the_number_of_threads() {
     assert!(answers[2] == answers[0], "8 threads answer otherwise than 1");
 }
 
+/// ChannelAttribution's own data, each touch of a path being a position, as it has it.
+const PATH_DATA: &str = "
+SELECT * FROM path_attribution(path_data, model => 'all', path_transform => 'none')
+";
+
+const SALES: &str = "SELECT order_id, customer_id, created_timestamp, net_sales FROM net_sales()";
+
+const JOURNEYS: &str = "
+SELECT model, order_id, touchpoint_id, weight, credit_revenue
+FROM weighted_attribution(model => 'all') WHERE model <> 'markov'
+";
+
+const TOUCHES: &str = "
+SELECT model, touchpoint_id, credit_revenue
+FROM weighted_attribution(model => 'all', grain => 'touch') WHERE model <> 'markov'
+";
+
+#[test]
+fn attribution_is_what_channel_attribution_and_the_definition_give() {
+    let Some(data) = data() else { return };
+    let written = tempfile::tempdir().expect("a folder for answers");
+    let paths = written.path().join("paths.csv");
+    let file = data.join("attribution/path_data.csv");
+    comptoir(&file.display().to_string(), PATH_DATA, &paths, &[]);
+    let shop = written.path().join("shop");
+    let options = comptoir::demo::Options {
+        dir: shop.clone(),
+        orders: 1_500,
+        seed: 5,
+        format: comptoir::demo::Format::Parquet,
+    };
+    comptoir::demo::generate(&options).expect("the demo shop is written");
+    let questions = [SALES, "SELECT * FROM touchpoints", JOURNEYS, TOUCHES];
+    let answers = questions.map(|sql| {
+        let name = format!("{}.csv", questions.iter().position(|q| *q == sql).unwrap_or_default());
+        let answer = written.path().join(name);
+        comptoir(&shop.display().to_string(), sql, &answer, &[]);
+        answer
+    });
+    let [sales, touchpoints, journeys, touches] = &answers;
+    oracle("attribution.py", &[&data, &paths, sales, touchpoints, journeys, touches]);
+}
+
 fn cdnow_data(data: &Path) -> String {
     let file = data.join("cdnow/CDNOW_master.txt");
     format!("{}?format=csv&delimiter=whitespace", file.display())
@@ -123,7 +166,7 @@ pub(crate) fn oracle(script: &str, arguments: &[&Path]) {
 }
 
 /// The versions that the oracles were written with.
-const PACKAGES: [&str; 2] = ["numpy==2.3.5", "pandas==2.3.3"];
+const PACKAGES: [&str; 3] = ["numpy==2.3.5", "pandas==2.3.3", "ChannelAttribution==2.2.5"];
 
 /// A Python with [`PACKAGES`], made once.
 ///

@@ -25,12 +25,15 @@
 
 #![deny(missing_docs)]
 
+mod attribution;
 mod literal;
 mod order_summary;
 mod ordered_key;
 mod profile;
 mod raise;
 mod relation;
+mod removal_effects;
+mod rescale;
 mod score;
 mod score_bounds;
 #[cfg(test)]
@@ -48,6 +51,7 @@ pub use relation::{Arguments, Parameter, ParameterKind, RelationFunction};
 pub fn scalars() -> Vec<Arc<ScalarUDF>> {
     vec![
         Arc::new(raise::raise()), //
+        Arc::new(rescale::rescale()),
         Arc::new(score::score()),
     ]
 }
@@ -55,8 +59,13 @@ pub fn scalars() -> Vec<Arc<ScalarUDF>> {
 /// The aggregate functions.
 pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
     vec![
+        Arc::new(attribution::channel_credits()),
+        Arc::new(attribution::journey_credits()),
+        Arc::new(attribution::journeys()),
         Arc::new(order_summary::order_summary()), //
+        Arc::new(removal_effects::removal_effects()),
         Arc::new(score_bounds::score_bounds()),
+        Arc::new(attribution::touch_credits()),
     ]
 }
 

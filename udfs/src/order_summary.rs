@@ -25,6 +25,7 @@ use datafusion_macros::user_doc;
 use crate::literal::literal;
 use accumulator::{Grain, OrderSummaries, OrderSummaryAccumulator, Summaries, Types};
 use amount::SmallDecimal;
+pub(crate) use identity::identities;
 
 /// The aggregate function `order_summary`.
 pub(crate) fn order_summary() -> AggregateUDF {

@@ -21,7 +21,7 @@ const HASH: QualityRandomState = QualityRandomState::with_seed(0x636f_6d70_746f_
 /// Integers are their own identity, so that they never collide. Strings are hashed from their
 /// bytes, whatever their encoding: `create_hashes` would not do, it hashes a short `Utf8View` as a
 /// number and so differs from `Utf8`.
-pub(super) fn identities(ids: &ArrayRef) -> Result<UInt64Array> {
+pub(crate) fn identities(ids: &ArrayRef) -> Result<UInt64Array> {
     let array = match ids.data_type() {
         DataType::Null => UInt64Array::new_null(ids.len()),
         DataType::Int64 => ids.as_primitive::<Int64Type>().unary(i64::cast_unsigned),
