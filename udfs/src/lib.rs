@@ -25,14 +25,19 @@
 
 #![deny(missing_docs)]
 
+mod elasticity_fit;
 mod literal;
 mod order_summary;
 mod ordered_key;
+mod price_elasticity;
+mod price_periods;
 mod profile;
 mod raise;
+mod regression;
 mod relation;
 mod score;
 mod score_bounds;
+mod student_t;
 #[cfg(test)]
 mod testing;
 
@@ -47,7 +52,8 @@ pub use relation::{Arguments, Parameter, ParameterKind, RelationFunction};
 /// The scalar functions.
 pub fn scalars() -> Vec<Arc<ScalarUDF>> {
     vec![
-        Arc::new(raise::raise()), //
+        Arc::new(elasticity_fit::elasticity_fit()),
+        Arc::new(raise::raise()),
         Arc::new(score::score()),
     ]
 }
@@ -56,6 +62,8 @@ pub fn scalars() -> Vec<Arc<ScalarUDF>> {
 pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
     vec![
         Arc::new(order_summary::order_summary()), //
+        Arc::new(price_elasticity::price_elasticity()),
+        Arc::new(price_periods::price_periods()),
         Arc::new(score_bounds::score_bounds()),
     ]
 }
