@@ -12,8 +12,20 @@ use criterion::Criterion;
 
 const FUNCTIONS: &[(&str, &str)] = &[
     (
+        "elasticity_fit",
+        "SELECT count(elasticity_fit(p, 'ppml')['elasticity']) FROM (SELECT sku, price_periods(date, quantity, net_price) AS p FROM unit_sales() GROUP BY sku)",
+    ),
+    (
         "order_summary",
         "SELECT count(s['orders']) FROM (SELECT customer_id, order_summary(order_id, created_timestamp, subtotal_price) AS s FROM orders GROUP BY customer_id)",
+    ),
+    (
+        "price_elasticity",
+        "SELECT count(e['elasticity']) FROM (SELECT sku, price_elasticity(quantity, price) AS e FROM order_lines GROUP BY sku)",
+    ),
+    (
+        "price_periods",
+        "SELECT sum(cardinality(p)) FROM (SELECT sku, price_periods(date, quantity, net_price) AS p FROM unit_sales() GROUP BY sku)",
     ),
     ("profile", "SELECT * FROM profile(orders)"),
     (
@@ -26,6 +38,10 @@ const FUNCTIONS: &[(&str, &str)] = &[
 
 const ANALYSES: &[(&str, &str)] = &[
     ("net_sales", "SELECT sum(net_sales) FROM net_sales()"),
+    (
+        "price_elasticity/analysis",
+        "SELECT decision, count(*) FROM price_elasticity() GROUP BY decision",
+    ),
     ("rfm_score", "SELECT segment, count(*), sum(monetary) FROM rfm_score() GROUP BY segment"),
     (
         "rfm_score/nested",
@@ -34,6 +50,7 @@ const ANALYSES: &[(&str, &str)] = &[
     ("rfm_score_checks", "SELECT * FROM rfm_score_checks()"),
     ("rfm_thresholds", "SELECT * FROM rfm_thresholds()"),
     ("rfm_transitions", "SELECT * FROM rfm_transitions(from_date => '2025-06-30')"),
+    ("unit_sales", "SELECT sum(net_sales) FROM unit_sales()"),
 ];
 
 fn main() {

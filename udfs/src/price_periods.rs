@@ -63,7 +63,7 @@ rows or the number of partitions. Needs O(n log p) time for n rows in p periods,
 ```"#,
     argument(
         name = "date",
-        description = "The day of the sale, DATE or TIMESTAMP. A row without one counts with the grain 'row' only."
+        description = "The day of the sale, DATE or TIMESTAMP. A row without one is left out, except in a group where no row has one: there each row is a period by itself, as with the grain 'row'."
     ),
     argument(
         name = "quantity",

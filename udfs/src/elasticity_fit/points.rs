@@ -23,12 +23,6 @@ pub(super) struct Points {
     pub(super) midpoint: Option<f64>,
 }
 
-/// The periods at one price.
-struct Point {
-    price: f64,
-    quantity: f64,
-}
-
 impl Points {
     pub(super) fn new(periods: &[Period]) -> Self {
         let (Some(first), Some(last)) = (periods.first(), periods.last()) else {
@@ -37,26 +31,24 @@ impl Points {
         let n = periods.len() as f64;
         let mut sorted: Vec<(f64, f64)> = periods.iter().map(|p| (p.price, p.quantity)).collect();
         sorted.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
-        let mut points: Vec<Point> = vec![];
-        let (mut base, mut start) = (0, 0);
+        let (mut count, mut start) = (0, 0);
         while start < sorted.len() {
-            let end = start + sorted[start..].partition_point(|s| s.0 <= sorted[start].0 * SAME);
-            let of = &sorted[start..end];
-            let mean =
-                |f: &dyn Fn(&(f64, f64)) -> f64| of.iter().map(f).sum::<f64>() / of.len() as f64;
-            if of[0].0 <= first.price && first.price <= of[of.len() - 1].0 {
-                base = points.len();
-            }
-            points.push(Point { price: mean(&|s| s.0), quantity: mean(&|s| s.1) });
-            start = end;
+            let same = sorted[start].0 * SAME;
+            start += sorted[start..].partition_point(|s| s.0 <= same);
+            count += 1;
         }
         let mean = sorted.iter().map(|s| s.0).sum::<f64>() / n;
         let variance = sorted.iter().map(|s| (s.0 - mean).powi(2)).sum::<f64>() / n;
-        let (simple, midpoint) = compare(&points, base);
+        let (low, high) = (sorted[0].0, sorted[sorted.len() - 1].0);
+        let (simple, midpoint) = if count < 2 {
+            (None, None)
+        } else {
+            compare(&sorted, (low * high).sqrt(), first.price)
+        };
         Self {
-            count: points.len(),
-            low: sorted.first().map(|s| s.0),
-            high: sorted.last().map(|s| s.0),
+            count,
+            low: Some(low),
+            high: Some(high),
             last: Some(last.price),
             variation: variance.sqrt() / mean,
             quantity_mean: Some(sorted.iter().map(|s| s.1).sum::<f64>() / n),
@@ -66,26 +58,18 @@ impl Points {
     }
 }
 
-/// The price that one is compared with is the farthest, the lower of two equally far.
-fn compare(points: &[Point], base: usize) -> (Option<f64>, Option<f64>) {
-    let distance = |p: &Point| (p.price / points[base].price).ln().abs();
-    let mut other = base;
-    for (i, point) in points.iter().enumerate() {
-        // As far but for the last digit is as far.
-        if distance(point) > distance(&points[other]) * (1.0 + 1e-9) {
-            other = i;
-        }
-    }
-    if other == base {
-        return (None, None);
-    }
-    let (a, b) = (&points[base], &points[other]);
-    let simple = (a.quantity > 0.0)
-        .then(|| ((b.quantity - a.quantity) / a.quantity) / ((b.price - a.price) / a.price));
-    let midpoint = (a.quantity + b.quantity > 0.0).then(|| {
-        ((b.quantity - a.quantity) / ((b.quantity + a.quantity) / 2.0))
-            / ((b.price - a.price) / ((b.price + a.price) / 2.0))
-    });
+/// The mean price and quantity on the side of `middle` where the first price lies, against the other side.
+fn compare(sorted: &[(f64, f64)], middle: f64, first: f64) -> (Option<f64>, Option<f64>) {
+    let (low, high) = sorted.split_at(sorted.partition_point(|s| s.0 <= middle));
+    let (base, other) = if first <= middle { (low, high) } else { (high, low) };
+    let means = |side: &[(f64, f64)]| {
+        let n = side.len() as f64;
+        (side.iter().map(|s| s.0).sum::<f64>() / n, side.iter().map(|s| s.1).sum::<f64>() / n)
+    };
+    let ((p1, q1), (p2, q2)) = (means(base), means(other));
+    let simple = (q1 > 0.0).then(|| ((q2 - q1) / q1) / ((p2 - p1) / p1));
+    let midpoint = (q1 + q2 > 0.0)
+        .then(|| ((q2 - q1) / f64::midpoint(q1, q2)) / ((p2 - p1) / f64::midpoint(p1, p2)));
     (simple, midpoint)
 }
 
@@ -128,8 +112,8 @@ mod tests {
         let zero = of(&[(0.0, 10.0), (7.0, 9.0)]);
         assert_eq!(zero.simple, None);
         assert!(zero.midpoint.is_some_and(|m| (m + 19.0).abs() < 1e-12));
-        // 8 and 12.5 are equally far from 10: the lower one.
-        let far = of(&[(5.0, 10.0), (9.0, 12.5), (8.0, 8.0)]);
-        assert!((far.simple.unwrap_or(0.0) + 3.0).abs() < 1e-12, "{far:?}");
+        // Above the middle of 8 and 12.5, which is 10, there is 12.5; below it 8, 9 and 10, where it began.
+        let halves = of(&[(6.0, 9.0), (9.0, 12.5), (8.0, 8.0), (4.0, 10.0)]);
+        assert!((halves.simple.unwrap_or(0.0) - 0.5 / (3.5 / 9.0)).abs() < 1e-12, "{halves:?}");
     }
 }

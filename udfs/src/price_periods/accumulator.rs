@@ -78,10 +78,13 @@ impl Periods {
         let mut lists = Lists::new(self.grain);
         for cells in groups {
             // Periods are in order already; rows are put in an order that does not depend on where they came from.
-            if self.grain == Grain::Row {
-                cells.sort_unstable();
-            }
-            lists.push(cells)?;
+            let undated = if self.grain == Grain::Row {
+                cells.len()
+            } else {
+                cells.partition_point(|c| c.period == NO_DAY)
+            };
+            cells[..undated].sort_unstable();
+            lists.push(&cells[..undated], &cells[undated..])?;
         }
         lists.finish()
     }
@@ -117,8 +120,7 @@ impl<'a> Rows<'a> {
         let days = self.values[0].as_primitive::<Date32Type>();
         let period = match days.is_valid(row) {
             true => grain.period(days.value(row)),
-            false if grain == Grain::Row => NO_DAY,
-            false => return Ok(None),
+            false => NO_DAY,
         };
         let number = |place: usize| {
             let column = self.values[place].as_primitive::<Float64Type>();
@@ -282,6 +284,7 @@ mod tests {
 
     /// The definition, one group and one week at a time.
     fn twin(rows: &[Row], group: usize) -> Vec<Period> {
+        // Rows without a date are none, among rows that have one.
         let week = |day: i32| (day + 3).div_euclid(7);
         let mut weeks: BTreeMap<i32, Vec<&Row>> = BTreeMap::new();
         for row in rows.iter().filter(|r| r.0 == group) {

@@ -122,8 +122,14 @@ fn units(value: f64) -> Result<i128> {
     )
 }
 
-/// Puts a cell among those of its sku, which are in order of their periods and one a period.
+/// Puts a cell among those of its sku, which are in order of their periods and, with a day, one a period.
 pub(super) fn put(cells: &mut Vec<Cell>, cell: &Cell) -> Result<()> {
+    if cell.period == NO_DAY {
+        // A row without a day is a period by itself; these come first.
+        let at = cells.partition_point(|c| c.period == NO_DAY);
+        cells.insert(at, *cell);
+        return Ok(());
+    }
     // Rows come in the order of time, mostly.
     match cells.last_mut() {
         Some(last) if last.period == cell.period => last.add(cell),

@@ -112,15 +112,12 @@ impl Lists {
         }
     }
 
-    /// The list of one sku, whose cells are in order.
-    pub(super) fn push(&mut self, cells: &[Cell]) -> Result<()> {
-        if self.grain == Grain::Row {
-            cells
-                .iter()
-                .filter(|c| c.price().is_some())
-                .for_each(|c| self.row(c, c.price(), false));
+    /// The list of one sku: its periods; where none has a sale, the rows that are periods by themselves.
+    pub(super) fn push(&mut self, rows: &[Cell], periods: &[Cell]) -> Result<()> {
+        if periods.iter().any(|c| c.quantity > 0) {
+            self.without_gaps(periods)?;
         } else {
-            self.without_gaps(cells)?;
+            rows.iter().filter(|c| c.price().is_some()).for_each(|c| self.row(c, c.price(), false));
         }
         self.ends.push(self.days.len());
         Ok(())
