@@ -4,7 +4,7 @@
 -- about    How demand for each sku answers to its price: the elasticity by the method that the data allow, with its interval,
 --          what it says about raising or lowering the price, and what to doubt.
 --          Sales are added up to periods, from the first to the last with a sale. The price of a period is the mean net
---          price of its units; a period without a sale takes the price before it. Units of a free line (a gift) and returns
+--          price of its units; a period without a sale takes the price of the nearest one. Units of a free line (a gift) and returns
 --          are no sales. Periods with a promotion or a day out of stock are left out: a promotion sells more than its price
 --          does, and an empty shelf sells nothing at any price.
 --          Where only some buyers have a discount code, the net price of a week also tells who bought, not only what was
@@ -53,8 +53,9 @@
 -- returns  n_prices BIGINT the different prices among them
 -- returns  price_min DOUBLE the lowest price of a period
 -- returns  price_max DOUBLE the highest
--- returns  simple_elasticity DOUBLE ((Q2 - Q1) / Q1) / ((P2 - P1) / P1), of the mean quantities at two prices: the first
---          one and the one farthest from it, or in a price test those of cell A and of the cell farthest from it
+-- returns  simple_elasticity DOUBLE ((Q2 - Q1) / Q1) / ((P2 - P1) / P1): in a price test, of cell A and the cell whose price
+--          is farthest from it, by units a day; else of the mean price and quantity of the periods on either side of the
+--          geometric middle of the lowest and the highest price, from the side of the first period
 -- returns  midpoint_elasticity DOUBLE the same with the changes over the means of the two
 -- returns  decision VARCHAR raise when the whole interval of the absolute elasticity is below 1, lower when it is above 1,
 --          else inconclusive; NULL without an elasticity

@@ -49,8 +49,9 @@ of `method` (the one used: 'midpoint', 'simple', 'loglog' or 'ppml', NULL for no
 `simple_elasticity`, `midpoint_elasticity` and `warnings`. 'loglog' is least squares of ln quantity on ln price and \
 controls, over the periods with a sale; 'ppml' is Poisson regression of the quantity, zeros included; both with HC1 \
 errors and Student's t with n − k degrees of freedom. `r2` is the share of the variance of ln quantity, or of the \
-deviance. 'simple' and 'midpoint' compare the mean quantities at two prices: that of the first period, and the one \
-farthest from it; prices within 0.1 % are one. Needs O(p · k²) time for p periods and k controls, and for 'ppml' some ten \
+deviance. 'simple' and 'midpoint' compare the mean price and \
+quantity of the periods below and above the geometric middle of the lowest and the highest price, from the side of the first \
+period; prices within 0.1 % are one. Needs O(p · k²) time for p periods and k controls, and for 'ppml' some ten \
 times that.",
     syntax_example = "elasticity_fit(periods[, method[, controls[, exclude_promo[, exclude_stockout[, min_price_points[, min_periods[, min_price_cv[, conf]]]]]]]])",
     sql_example = r#"```sql

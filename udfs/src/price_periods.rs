@@ -38,15 +38,16 @@ const PARAMETERS: [&str; 6] = ["date", "quantity", "price", "promo", "out_of_sto
     doc_section(label = "Products"),
     description = "Returns what a group, usually a sku, sold in each period: a list, in order of time, of structs of \
 `period` (DATE, its first day), `quantity` (the sum), `price` (the mean by quantity), `promo` and `out_of_stock` (whether \
-any row says so) and `carried` (whether the price is that of an earlier period). The list goes from the first to the last \
-period with a sale, without gaps: a period without a sale has quantity 0 and the mean of the prices that its rows offer; \
-where they offer none, the last price known, and outside promotions the last one known outside promotions. Rows with a \
+any row says so) and `carried` (whether the price is \
+that of another period). The list goes from the first to the last period with a sale, without gaps: a period without a sale \
+has quantity 0 and the mean of the prices that its rows offer; where they offer none, the price of the nearest period, \
+outside promotions of the nearest one outside promotions, and between two as near their geometric mean. Rows with a \
 negative quantity (returns) or with a price that is not positive (gifts) are no sales. Each quantity, and each product of \
 quantity and price, is rounded to 2⁻⁶⁴ and added up as an integer, so that the result does not depend on the order of the \
 rows or the number of partitions. Needs O(n log p) time for n rows in p periods, and 64 bytes per period.",
     syntax_example = "price_periods(date, quantity, price[, promo[, out_of_stock[, grain]]])",
     sql_example = r#"```sql
-> SELECT p['period'] AS period, p['quantity'] AS quantity, p['price'] AS price, p['carried'] AS carried
+> SELECT p['period'] AS period, p['quantity'] AS quantity, round(p['price'], 2) AS price, p['carried'] AS carried
   FROM (
     SELECT unnest(price_periods(date, quantity, price)) AS p
     FROM (VALUES
@@ -57,7 +58,7 @@ rows or the number of partitions. Needs O(n log p) time for n rows in p periods,
 | period     | quantity | price | carried |
 +------------+----------+-------+---------+
 | 2026-01-05 | 4.0      | 9.75  | false   |
-| 2026-01-12 | 0.0      | 9.75  | true    |
+| 2026-01-12 | 0.0      | 10.36 | true    |
 | 2026-01-19 | 2.0      | 11.0  | false   |
 +------------+----------+-------+---------+
 ```"#,

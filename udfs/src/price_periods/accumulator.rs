@@ -298,38 +298,44 @@ mod tests {
         let sold: Vec<i32> =
             weeks.iter().filter(|(_, r)| !sales(r).is_empty()).map(|w| *w.0).collect();
         let (Some(from), Some(to)) = (sold.first(), sold.last()) else { return vec![] };
-        let (mut regular, mut any) = (None, None);
+        let own = |w: i32| {
+            let rows = weeks.get(&w).cloned().unwrap_or_default();
+            let sales = sales(&rows);
+            let quantity: f64 = sales.iter().map(|s| s.0).sum();
+            let offers: Vec<f64> = rows
+                .iter()
+                .filter(|r| r.2 == Some(0.0))
+                .filter_map(|r| r.3)
+                .filter(|p| *p > 0.0)
+                .collect();
+            let price = if quantity > 0.0 {
+                Some(sales.iter().map(|s| s.0 * s.1).sum::<f64>() / quantity)
+            } else if offers.is_empty() {
+                None
+            } else {
+                Some(offers.iter().sum::<f64>() / offers.len() as f64)
+            };
+            let promo = rows.iter().any(|r| r.4 == Some(true));
+            (quantity, price, promo, rows.iter().any(|r| r.5 == Some(true)))
+        };
         (*from..=*to)
             .map(|w| {
-                let rows = weeks.get(&w).cloned().unwrap_or_default();
-                let sales = sales(&rows);
-                let quantity: f64 = sales.iter().map(|s| s.0).sum();
-                let offers: Vec<f64> = rows
-                    .iter()
-                    .filter(|r| r.2 == Some(0.0))
-                    .filter_map(|r| r.3)
-                    .filter(|p| *p > 0.0)
-                    .collect();
-                let own = if quantity > 0.0 {
-                    Some(sales.iter().map(|s| s.0 * s.1).sum::<f64>() / quantity)
-                } else if offers.is_empty() {
-                    None
-                } else {
-                    Some(offers.iter().sum::<f64>() / offers.len() as f64)
+                let (quantity, price, promo, out_of_stock) = own(w);
+                let usable = |v: &i32| {
+                    let (_, price, at_promo, _) = own(*v);
+                    (*from..=*to).contains(v) && price.is_some() && (promo || !at_promo)
                 };
-                let promo = rows.iter().any(|r| r.4 == Some(true));
-                let price = own.or(if promo { any } else { Option::or(regular, any) });
-                if own.is_some() {
-                    any = own;
-                    regular = if promo { regular } else { own };
-                }
-                Period {
-                    day: Some(w * 7 - 3),
-                    quantity,
-                    price: price.unwrap_or(f64::NAN),
-                    promo,
-                    out_of_stock: rows.iter().any(|r| r.5 == Some(true)),
-                }
+                let price = price.unwrap_or_else(|| {
+                    let away = (1..400).find(|d| usable(&(w - d)) || usable(&(w + d)));
+                    let Some(d) = away else { panic!("a price somewhere") };
+                    let near: Vec<f64> = [w - d, w + d]
+                        .iter()
+                        .filter(|v| usable(v))
+                        .filter_map(|v| own(*v).1)
+                        .collect();
+                    near.iter().map(|p| p.ln()).sum::<f64>().exp().powf(1.0 / near.len() as f64)
+                });
+                Period { day: Some(w * 7 - 3), quantity, price, promo, out_of_stock }
             })
             .collect()
     }

@@ -86,6 +86,19 @@ pub(crate) fn read_periods(lists: &ListArray, row: usize, into: &mut Vec<Period>
     Ok(())
 }
 
+/// The price known nearest in time; between two equally near, which differ only where the price changed, their geometric
+/// mean. To carry the last price forward would ascribe the missing sales after a rise to the price before it.
+fn nearest(at: usize, known: &[(usize, f64, bool)]) -> Option<f64> {
+    let next = known.partition_point(|k| k.0 <= at);
+    let after = known.get(next);
+    let before = next.checked_sub(1).and_then(|i| known.get(i));
+    match (before, after) {
+        (Some(b), Some(a)) if at - b.0 == a.0 - at => Some((b.1 * a.1).sqrt()),
+        (Some(b), Some(a)) => Some(if at - b.0 < a.0 - at { b.1 } else { a.1 }),
+        (one, other) => one.or(other).map(|k| k.1),
+    }
+}
+
 /// Builds the lists, a group after the other.
 pub(super) struct Lists {
     grain: Grain,
@@ -139,19 +152,26 @@ impl Lists {
             ));
         }
         let mut rest = cells.iter().peekable();
-        let (mut regular, mut any) = (None, None);
+        let mut line = vec![];
         for period in from..=to {
             let gap = Cell { period, ..Cell::default() };
-            let cell = rest.next_if(|c| c.period == period).unwrap_or(&gap);
+            line.push(*rest.next_if(|c| c.period == period).unwrap_or(&gap));
+        }
+        let known: Vec<(usize, f64, bool)> = line
+            .iter()
+            .enumerate()
+            .filter_map(|(at, c)| c.price().map(|price| (at, price, c.promo)))
+            .collect();
+        let regular: Vec<(usize, f64, bool)> =
+            known.iter().filter(|(_, _, promo)| !promo).copied().collect();
+        for (at, cell) in line.iter().enumerate() {
             let own = cell.price();
-            let price = own.or(if cell.promo { any } else { regular.or(any) });
+            // What was asked in a promotion says nothing of other periods, unless there is nothing else.
+            let price = own.or_else(|| {
+                let among = if cell.promo || regular.is_empty() { &known } else { &regular };
+                nearest(at, among)
+            });
             self.row(cell, price, own.is_none());
-            if own.is_some() {
-                any = own;
-                if !cell.promo {
-                    regular = own;
-                }
-            }
         }
         Ok(())
     }
