@@ -16,6 +16,10 @@ const FUNCTIONS: &[(&str, &str)] = &[
         "SELECT count(elasticity_fit(p, 'ppml')['elasticity']) FROM (SELECT sku, price_periods(date, quantity, net_price) AS p FROM unit_sales() GROUP BY sku)",
     ),
     (
+        "elasticity_panel",
+        "SELECT elasticity_panel(p) FROM (SELECT sku, price_periods(date, quantity, net_price) AS p FROM unit_sales() GROUP BY sku)",
+    ),
+    (
         "order_summary",
         "SELECT count(s['orders']) FROM (SELECT customer_id, order_summary(order_id, created_timestamp, subtotal_price) AS s FROM orders GROUP BY customer_id)",
     ),

@@ -27,9 +27,10 @@
 -- column   test_end = "end"
 -- param    grain VARCHAR 'day'|'week'|'month'|'row' what an observation is: a day, a week from Monday, a month, or each row of
 --          sales by itself, which is also what rows without any date are
--- param    method VARCHAR 'auto'|'simple'|'midpoint'|'loglog'|'ppml' the headline: auto takes midpoint below
+-- param    method VARCHAR 'auto'|'simple'|'midpoint'|'loglog'|'ppml'|'panel'|'panel_ppml' the headline: auto takes midpoint below
 --          min_price_points prices or min_periods periods, else loglog, but ppml where a fifth of the periods or more have no
---          sale or where quantities are counts with a mean below 20, whose logarithms are biased
+--          sale or where quantities are counts with a mean below 20, whose logarithms are biased. panel and panel_ppml give
+--          one row for all skus together, with an effect of each sku and of each period and errors clustered by sku
 -- param    controls VARCHAR 'auto'|'none'|'trend'|'season' what a regression holds fixed: nothing, a linear trend, that and
 --          the months of the year; auto takes season from two years and 56 periods on, trend from half a year on. Promotions
 --          that are kept are controlled for, except with none
@@ -40,7 +41,7 @@
 -- param    min_periods INTEGER 3..100000 periods below which a regression says little
 -- param    min_price_cv DOUBLE 0..10 the deviation of the prices over their mean below which they hardly vary
 -- param    conf DOUBLE 0.5..0.9999 the confidence of the interval
--- returns  sku ANY the sku
+-- returns  sku ANY the sku; NULL for panel and panel_ppml
 -- returns  method VARCHAR the method used: loglog, ppml, midpoint or simple; NULL where none was possible
 -- returns  elasticity DOUBLE percent of quantity for one percent of price, with its sign
 -- returns  elasticity_abs DOUBLE without its sign
@@ -50,7 +51,7 @@
 -- returns  p_value DOUBLE of an elasticity of 0
 -- returns  r2 DOUBLE the share of the variance of ln quantity (loglog) or of the deviance (ppml) that is explained
 -- returns  n_obs BIGINT the observations that count
--- returns  n_prices BIGINT the different prices among them
+-- returns  n_prices BIGINT the different prices among them; NULL for a panel, as the prices that follow are
 -- returns  price_min DOUBLE the lowest price of a period
 -- returns  price_max DOUBLE the highest
 -- returns  simple_elasticity DOUBLE ((Q2 - Q1) / Q1) / ((P2 - P1) / P1): in a price test, of cell A and the cell whose price
@@ -69,11 +70,12 @@
 --          what the period before sold beyond expectation (p < 0.01). seasonal: the months of the year matter and are not
 --          held fixed (F test on ln(1 + q), p < 0.01). zero_sales: periods without a sale were dropped by loglog. separated:
 --          months without any sale were dropped by ppml. not_identified: trend and months explain the price whole.
---          not_converged: sales at one price only
--- grain    one row per sku that was sold
+--          not_converged: sales at one price only. few_skus: a panel of fewer than 30
+-- grain    one row per sku that was sold; for panel and panel_ppml one row
 -- source   loglog: least squares of ln quantity on ln price and controls with White's errors, times n / (n - k) (MacKinnon and
 --          White 1985, HC1). ppml: Poisson pseudo maximum likelihood (Santos Silva and Tenreyro 2006). optimal_price: Lerner's
---          rule. Agrees with statsmodels to 1e-8
+--          rule. panel: two-way effects, taken out exactly, and CRV1 with the small-sample corrections of fixest. Agrees with
+--          statsmodels and pyfixest to 1e-8
 -- example  SELECT sku, elasticity, ci_low, ci_high, decision, warnings FROM price_elasticity() ORDER BY std_error LIMIT 10
 CREATE MACRO price_elasticity(
     sales,
@@ -123,20 +125,33 @@ rows AS (
     CROSS JOIN (SELECT DISTINCT sku FROM priced) AS skus
 ),
 
-fitted AS (
+periods AS (
     SELECT
         sku,
         CASE
             WHEN min(currency) <> max(currency)
                 THEN raise('a sku was sold in more than one currency: filter one, or convert the prices')
-            ELSE elasticity_fit(
-                price_periods(date, quantity, price, promo, out_of_stock, grain), method, controls, exclude_promo, exclude_stockout,
-                min_price_points, min_periods, min_price_cv, conf
-            )
-        END AS fit
+            ELSE price_periods(date, quantity, price, promo, out_of_stock, grain)
+        END AS periods
     FROM rows
     GROUP BY sku
     HAVING count(quantity) > 0
+),
+
+fitted AS (
+    SELECT
+        sku,
+        elasticity_fit(
+            periods, method, controls, exclude_promo, exclude_stockout, min_price_points, min_periods, min_price_cv, conf
+        ) AS fit
+    FROM periods
+),
+
+pooled AS (
+    SELECT
+        nullif(max(sku), max(sku)) AS sku,
+        elasticity_panel(periods, method, exclude_promo, exclude_stockout, conf) AS fit
+    FROM periods
 ),
 
 -- The cells of a price test, and what each sold a day.
@@ -210,6 +225,14 @@ answered AS (
         fit['warnings'] AS warnings,
         cost
     FROM headed
+    WHERE method <> 'panel' AND method <> 'panel_ppml'
+    UNION ALL
+    SELECT
+        sku, method AS used, fit['elasticity'], fit['std_error'], fit['ci_low'], fit['ci_high'], fit['p_value'], fit['r2'],
+        fit['n_obs'], CAST(NULL AS BIGINT), CAST(NULL AS DOUBLE), CAST(NULL AS DOUBLE), CAST(NULL AS DOUBLE), CAST(NULL AS DOUBLE),
+        CAST(NULL AS DOUBLE), fit['warnings'], CAST(NULL AS DOUBLE)
+    FROM pooled
+    WHERE method = 'panel' OR method = 'panel_ppml'
 )
 
 SELECT

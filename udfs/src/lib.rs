@@ -26,6 +26,7 @@
 #![deny(missing_docs)]
 
 mod elasticity_fit;
+mod elasticity_panel;
 mod literal;
 mod order_summary;
 mod ordered_key;
@@ -61,7 +62,8 @@ pub fn scalars() -> Vec<Arc<ScalarUDF>> {
 /// The aggregate functions.
 pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
     vec![
-        Arc::new(order_summary::order_summary()), //
+        Arc::new(elasticity_panel::elasticity_panel()),
+        Arc::new(order_summary::order_summary()),
         Arc::new(price_elasticity::price_elasticity()),
         Arc::new(price_periods::price_periods()),
         Arc::new(score_bounds::score_bounds()),
