@@ -228,9 +228,11 @@ answered AS (
     WHERE method <> 'panel' AND method <> 'panel_ppml'
     UNION ALL
     SELECT
-        sku, method AS used, fit['elasticity'], fit['std_error'], fit['ci_low'], fit['ci_high'], fit['p_value'], fit['r2'],
-        fit['n_obs'], CAST(NULL AS BIGINT), CAST(NULL AS DOUBLE), CAST(NULL AS DOUBLE), CAST(NULL AS DOUBLE), CAST(NULL AS DOUBLE),
-        CAST(NULL AS DOUBLE), fit['warnings'], CAST(NULL AS DOUBLE)
+        sku, method AS used, fit['elasticity'] AS elasticity, fit['std_error'] AS std_error, fit['ci_low'] AS ci_low,
+        fit['ci_high'] AS ci_high, fit['p_value'] AS p_value, fit['r2'] AS r2, fit['n_obs'] AS n_obs,
+        CAST(NULL AS BIGINT) AS n_prices, CAST(NULL AS DOUBLE) AS price_min, CAST(NULL AS DOUBLE) AS price_max,
+        CAST(NULL AS DOUBLE) AS price_last, CAST(NULL AS DOUBLE) AS simple_elasticity,
+        CAST(NULL AS DOUBLE) AS midpoint_elasticity, fit['warnings'] AS warnings, CAST(NULL AS DOUBLE) AS cost
     FROM pooled
     WHERE method = 'panel' OR method = 'panel_ppml'
 )
