@@ -12,6 +12,10 @@ use criterion::Criterion;
 
 const FUNCTIONS: &[(&str, &str)] = &[
     (
+        "cross_elasticity",
+        "SELECT count(cross_elasticity(p, p, 'trend')['n_obs']) FROM (SELECT sku, price_periods(date, quantity, net_price) AS p FROM unit_sales() GROUP BY sku)",
+    ),
+    (
         "elasticity_fit",
         "SELECT count(elasticity_fit(p, 'ppml')['elasticity']) FROM (SELECT sku, price_periods(date, quantity, net_price) AS p FROM unit_sales() GROUP BY sku)",
     ),
@@ -41,6 +45,10 @@ const FUNCTIONS: &[(&str, &str)] = &[
 ];
 
 const ANALYSES: &[(&str, &str)] = &[
+    (
+        "cross_price_elasticity",
+        "SELECT relation, count(*) FROM cross_price_elasticity() GROUP BY relation",
+    ),
     ("net_sales", "SELECT sum(net_sales) FROM net_sales()"),
     (
         "price_elasticity/analysis",

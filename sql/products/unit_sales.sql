@@ -18,6 +18,7 @@
 -- alias    price: unit_price, unitprice, prix, prix_unitaire, averageprice, price_each
 -- reads    orders?(order_id ANY, created_timestamp TIMESTAMP, is_test_order BOOLEAN?, cancelled_timestamp TIMESTAMP?, currency VARCHAR?) the orders of the lines, for the time and for what does not count
 -- reads    returns?(order_line_id ANY?, refunded_quantity NUMERIC) the returned lines
+-- returns  order_id ANY the order; NULL where sales have none
 -- returns  sku ANY the sku sold
 -- returns  date TIMESTAMP when; NULL where sales have neither a date nor an order
 -- returns  quantity NUMERIC the units
@@ -42,7 +43,7 @@ CREATE MACRO unit_sales(
 WITH lines AS (
     -- The order says when, and whether the line counts at all.
     SELECT
-        s.order_line_id, s.sku, o.created_timestamp AS date, s.quantity, s.price,
+        s.order_line_id, s.order_id, s.sku, o.created_timestamp AS date, s.quantity, s.price,
         coalesce(s.total_discount, 0) AS discount, s.promo, o.currency
     FROM (
         SELECT order_id, created_timestamp, currency
@@ -58,7 +59,7 @@ WITH lines AS (
         AND (NOT exclude_gift_cards OR s.is_gift_card IS NOT TRUE)
     UNION ALL
     SELECT
-        order_line_id, sku, date, quantity, price,
+        order_line_id, order_id, sku, date, quantity, price,
         coalesce(total_discount, 0) AS discount, promo, CAST(NULL AS VARCHAR) AS currency
     FROM sales
     WHERE
@@ -75,13 +76,13 @@ returned AS (
 ),
 
 kept AS (
-    SELECT order_line_id, sku, date, quantity, price, discount, quantity AS bought, promo, currency
+    SELECT order_line_id, order_id, sku, date, quantity, price, discount, quantity AS bought, promo, currency
     FROM lines
     WHERE NOT subtract_returns
     UNION ALL
     -- The small side stands on the left, where a join keeps its table. What was paid for a unit stays what it was.
     SELECT
-        l.order_line_id, l.sku, l.date, greatest(l.quantity - coalesce(returned.units, 0), 0) AS quantity, l.price, l.discount,
+        l.order_line_id, l.order_id, l.sku, l.date, greatest(l.quantity - coalesce(returned.units, 0), 0) AS quantity, l.price, l.discount,
         l.quantity AS bought, l.promo, l.currency
     FROM returned
     RIGHT JOIN lines AS l ON returned.order_line_id = l.order_line_id
@@ -89,6 +90,7 @@ kept AS (
 )
 
 SELECT
+    order_id,
     sku,
     date,
     quantity,

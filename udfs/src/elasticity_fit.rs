@@ -3,6 +3,7 @@
 
 //! [`ElasticityFit`]: the price elasticity of a sku from what it sold in each period.
 
+mod cross;
 mod fit;
 mod points;
 
@@ -21,7 +22,10 @@ use datafusion_expr::{
 use datafusion_macros::user_doc;
 
 use crate::price_periods::{list_type, read_periods};
-use fit::{Controls, Method, Options, Outcome, fit};
+use fit::{Method, Outcome, fit};
+
+pub(crate) use cross::cross;
+pub(crate) use fit::{Controls, Inference, Options};
 
 /// The scalar function `elasticity_fit`.
 pub(crate) fn elasticity_fit() -> ScalarUDF {
@@ -63,7 +67,7 @@ times that.",
 +--------+------------+-----------+
 | method | elasticity | std_error |
 +--------+------------+-----------+
-| loglog | -1.9198    | 0.0353    |
+| loglog | -1.9198    | 0.023     |
 +--------+------------+-----------+
 ```"#,
     argument(name = "periods", description = "The periods, as `price_periods` makes them."),

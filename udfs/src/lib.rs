@@ -25,6 +25,7 @@
 
 #![deny(missing_docs)]
 
+mod cross_elasticity;
 mod elasticity_fit;
 mod elasticity_panel;
 mod literal;
@@ -53,6 +54,7 @@ pub use relation::{Arguments, Parameter, ParameterKind, RelationFunction};
 /// The scalar functions.
 pub fn scalars() -> Vec<Arc<ScalarUDF>> {
     vec![
+        Arc::new(cross_elasticity::cross_elasticity()),
         Arc::new(elasticity_fit::elasticity_fit()),
         Arc::new(raise::raise()),
         Arc::new(score::score()),

@@ -50,7 +50,7 @@ result does not depend on the order of the rows or the number of partitions, and
 +------------+-----------+---+
 | elasticity | std_error | n |
 +------------+-----------+---+
-| -1.9198    | 0.0353    | 4 |
+| -1.9198    | 0.023     | 4 |
 +------------+-----------+---+
 ```"#,
     argument(

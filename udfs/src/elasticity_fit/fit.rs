@@ -32,7 +32,7 @@ impl Method {
         })
     }
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Simple => "simple",
             Self::Midpoint => "midpoint",
@@ -44,7 +44,7 @@ impl Method {
 
 /// What else the quantity may depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Controls {
+pub(crate) enum Controls {
     Auto,
     None,
     Trend,
@@ -52,7 +52,7 @@ pub(super) enum Controls {
 }
 
 impl Controls {
-    pub(super) fn parse(word: &str) -> Option<Self> {
+    pub(crate) fn parse(word: &str) -> Option<Self> {
         Some(match word {
             "auto" => Self::Auto,
             "none" => Self::None,
@@ -65,15 +65,15 @@ impl Controls {
 
 /// The arguments.
 #[derive(Clone, Debug)]
-pub(super) struct Options {
+pub(crate) struct Options {
     pub(super) method: Option<Method>,
-    pub(super) controls: Controls,
-    pub(super) exclude_promo: bool,
-    pub(super) exclude_stockout: bool,
+    pub(crate) controls: Controls,
+    pub(crate) exclude_promo: bool,
+    pub(crate) exclude_stockout: bool,
     pub(super) min_price_points: i64,
     pub(super) min_periods: i64,
     pub(super) min_price_cv: f64,
-    pub(super) conf: f64,
+    pub(crate) conf: f64,
 }
 
 impl Default for Options {
@@ -93,11 +93,11 @@ impl Default for Options {
 
 /// How sure the elasticity is.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Inference {
-    pub(super) std_error: f64,
-    pub(super) low: f64,
-    pub(super) high: f64,
-    pub(super) p_value: f64,
+pub(crate) struct Inference {
+    pub(crate) std_error: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+    pub(crate) p_value: f64,
 }
 
 /// The answer for one sku.
@@ -159,7 +159,12 @@ pub(super) fn fit(
     outcome
 }
 
-fn choose(points: &Points, periods: &[Period], zeros: usize, options: &Options) -> Method {
+pub(super) fn choose(
+    points: &Points,
+    periods: &[Period],
+    zeros: usize,
+    options: &Options,
+) -> Method {
     if (points.count as i64) < options.min_price_points
         || (periods.len() as i64) < options.min_periods
     {
@@ -216,15 +221,19 @@ fn regress(
     }
 }
 
-fn quantities(periods: &[Period]) -> Vec<f64> {
+pub(super) fn quantities(periods: &[Period]) -> Vec<f64> {
     periods.iter().map(|p| p.quantity).collect()
 }
 
-fn logs(periods: &[Period]) -> Vec<f64> {
+pub(super) fn logs(periods: &[Period]) -> Vec<f64> {
     periods.iter().map(|p| p.quantity.ln()).collect()
 }
 
-fn inference(slope: &Slope, conf: f64, quantiles: &mut HashMap<u64, f64>) -> Option<Inference> {
+pub(super) fn inference(
+    slope: &Slope,
+    conf: f64,
+    quantiles: &mut HashMap<u64, f64>,
+) -> Option<Inference> {
     let std_error = slope.std_error?;
     let t =
         *quantiles.entry(slope.df.to_bits()).or_insert_with(|| student_t::quantile(conf, slope.df));
@@ -237,7 +246,7 @@ fn inference(slope: &Slope, conf: f64, quantiles: &mut HashMap<u64, f64>) -> Opt
 }
 
 /// What 'auto' comes to.
-fn controls(periods: &[Period], options: &Options) -> Controls {
+pub(super) fn controls(periods: &[Period], options: &Options) -> Controls {
     let days: Vec<i32> = periods.iter().filter_map(|p| p.day).collect();
     // Rows without a date have no place in time.
     let (Some(first), Some(last)) = (days.first(), days.last()) else { return Controls::None };
@@ -253,7 +262,7 @@ fn controls(periods: &[Period], options: &Options) -> Controls {
 }
 
 /// The columns of the controls: the promotions, the trend, the months but the first one met.
-fn columns(periods: &[Period], controls: Controls, options: &Options) -> Vec<Vec<f64>> {
+pub(super) fn columns(periods: &[Period], controls: Controls, options: &Options) -> Vec<Vec<f64>> {
     let mut columns = vec![];
     if options.controls != Controls::None && periods.iter().any(|p| p.promo) {
         columns.push(periods.iter().map(|p| flag(p.promo)).collect());
@@ -281,7 +290,11 @@ fn flag(is: bool) -> f64 {
 
 /// Takes out the periods of a month, or of promotions, in which nothing was ever sold: their controls go to minus
 /// infinity and they say nothing about the price.
-fn take_out_separated(periods: &mut Vec<Period>, controls: Controls, options: &Options) -> bool {
+pub(super) fn take_out_separated(
+    periods: &mut Vec<Period>,
+    controls: Controls,
+    options: &Options,
+) -> bool {
     let before = periods.len();
     loop {
         let length = periods.len();
