@@ -18,6 +18,18 @@ const FUNCTIONS: &[(&str, &str)] = &[
         "SELECT sum(c['credit_revenue']) FROM (SELECT unnest(channel_credits(at, touch, channel, NULL, channel = 'direct', order_id, revenue, NULL, NULL)) AS c FROM (SELECT customer_id, created_timestamp AS at, NULL AS touch, NULL AS channel, order_id, subtotal_price AS revenue FROM orders UNION ALL SELECT customer_id, event_timestamp, touchpoint_id, channel, NULL, NULL FROM touchpoints WHERE customer_id IS NOT NULL) GROUP BY customer_id)",
     ),
     (
+        "cross_elasticity",
+        "SELECT count(cross_elasticity(p, p, 'trend')['n_obs']) FROM (SELECT sku, price_periods(date, quantity, net_price) AS p FROM unit_sales() GROUP BY sku)",
+    ),
+    (
+        "elasticity_fit",
+        "SELECT count(elasticity_fit(p, 'ppml')['elasticity']) FROM (SELECT sku, price_periods(date, quantity, net_price) AS p FROM unit_sales() GROUP BY sku)",
+    ),
+    (
+        "elasticity_panel",
+        "SELECT elasticity_panel(p) FROM (SELECT sku, price_periods(date, quantity, net_price) AS p FROM unit_sales() GROUP BY sku)",
+    ),
+    (
         "journey_credits",
         "SELECT sum(c['credit_revenue']) FROM (SELECT unnest(journey_credits(at, touch, channel, NULL, channel = 'direct', order_id, revenue, NULL, NULL)) AS c FROM (SELECT customer_id, created_timestamp AS at, NULL AS touch, NULL AS channel, order_id, subtotal_price AS revenue FROM orders UNION ALL SELECT customer_id, event_timestamp, touchpoint_id, channel, NULL, NULL FROM touchpoints WHERE customer_id IS NOT NULL) GROUP BY customer_id)",
     ),
@@ -28,6 +40,14 @@ const FUNCTIONS: &[(&str, &str)] = &[
     (
         "order_summary",
         "SELECT count(s['orders']) FROM (SELECT customer_id, order_summary(order_id, created_timestamp, subtotal_price) AS s FROM orders GROUP BY customer_id)",
+    ),
+    (
+        "price_elasticity",
+        "SELECT count(e['elasticity']) FROM (SELECT sku, price_elasticity(quantity, price) AS e FROM order_lines GROUP BY sku)",
+    ),
+    (
+        "price_periods",
+        "SELECT sum(cardinality(p)) FROM (SELECT sku, price_periods(date, quantity, net_price) AS p FROM unit_sales() GROUP BY sku)",
     ),
     ("profile", "SELECT * FROM profile(orders)"),
     (
@@ -51,8 +71,16 @@ const ANALYSES: &[(&str, &str)] = &[
     ("attribution_paths", "SELECT count(*), sum(total_null) FROM attribution_paths()"),
     ("attribution_report", "SELECT * FROM attribution_report()"),
     ("channel_profit", "SELECT * FROM channel_profit()"),
+    (
+        "cross_price_elasticity",
+        "SELECT relation, count(*) FROM cross_price_elasticity() GROUP BY relation",
+    ),
     ("net_sales", "SELECT sum(net_sales) FROM net_sales()"),
     ("path_attribution", "SELECT * FROM path_attribution(attribution_paths(), model => 'all')"),
+    (
+        "price_elasticity/analysis",
+        "SELECT decision, count(*) FROM price_elasticity() GROUP BY decision",
+    ),
     ("rfm_score", "SELECT segment, count(*), sum(monetary) FROM rfm_score() GROUP BY segment"),
     (
         "rfm_score/nested",
@@ -61,6 +89,7 @@ const ANALYSES: &[(&str, &str)] = &[
     ("rfm_score_checks", "SELECT * FROM rfm_score_checks()"),
     ("rfm_thresholds", "SELECT * FROM rfm_thresholds()"),
     ("rfm_transitions", "SELECT * FROM rfm_transitions(from_date => '2025-06-30')"),
+    ("unit_sales", "SELECT sum(net_sales) FROM unit_sales()"),
     (
         "weighted_attribution",
         "SELECT channel, sum(credit_revenue) FROM weighted_attribution(grain => 'touch') GROUP BY channel",

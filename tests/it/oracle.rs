@@ -19,6 +19,8 @@ use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use comptoir::demo::{self, Options};
+
 /// CDNOW: every line is an order, and has no id.
 const CDNOW: &str = "
 SELECT
@@ -118,6 +120,98 @@ fn attribution_is_what_channel_attribution_and_the_definition_give() {
     oracle("attribution.py", &[&data, &paths, sales, touchpoints, journeys, touches]);
 }
 
+/// Answers of price_elasticity: the file, the data it is over, and the query.
+const ELASTICITIES: [(&str, &str, &str); 11] = [
+    (
+        "oj.csv",
+        "oj",
+        "SELECT * FROM price_elasticity(oj, sku => brand, quantity => sales, method => 'loglog')
+         UNION ALL SELECT * FROM price_elasticity(oj, sku => 'all', quantity => sales, method => 'loglog')",
+    ),
+    (
+        "oj_promo.csv",
+        "oj",
+        "SELECT * FROM price_elasticity(
+            oj, sku => brand, quantity => sales, promo => feat = 1, exclude_promo => false, method => 'loglog')",
+    ),
+    (
+        "oj_function.csv",
+        "oj",
+        "SELECT brand, unnest(price_elasticity(sales, price)) FROM (
+            SELECT brand, sales, price FROM oj UNION ALL SELECT 'all', sales, price FROM oj) GROUP BY brand",
+    ),
+    (
+        "loglog_none.csv",
+        "demo",
+        "SELECT * FROM price_elasticity(method => 'loglog', controls => 'none')",
+    ),
+    (
+        "loglog_season.csv",
+        "demo",
+        "SELECT * FROM price_elasticity(method => 'loglog', controls => 'season')",
+    ),
+    (
+        "ppml_none.csv",
+        "demo",
+        "SELECT * FROM price_elasticity(method => 'ppml', controls => 'none')",
+    ),
+    (
+        "ppml_season.csv",
+        "demo",
+        "SELECT * FROM price_elasticity(method => 'ppml', controls => 'season')",
+    ),
+    ("panel.csv", "demo", "SELECT * FROM price_elasticity(method => 'panel')"),
+    ("panel_ppml.csv", "demo", "SELECT * FROM price_elasticity(method => 'panel_ppml')"),
+    (
+        "panel_all.csv",
+        "demo",
+        "SELECT * FROM price_elasticity(method => 'panel', exclude_promo => false, exclude_stockout => false)",
+    ),
+    (
+        "panel_ppml_all.csv",
+        "demo",
+        "SELECT * FROM price_elasticity(method => 'panel_ppml', exclude_promo => false, exclude_stockout => false)",
+    ),
+];
+
+#[test]
+fn price_elasticity_is_what_statsmodels_and_pyfixest_compute() {
+    let Some(data) = data() else { return };
+    let written = tempfile::tempdir().expect("a folder for answers");
+    let shop = written.path().join("shop");
+    let options = Options { dir: shop.clone(), orders: 5_000, seed: 5, format: demo::Format::Csv };
+    demo::generate(&options).expect("the demo shop is written");
+    let juice = data.join("oj/oj.csv").display().to_string();
+    for (name, over, sql) in ELASTICITIES {
+        let table = if over == "oj" { juice.clone() } else { shop.display().to_string() };
+        comptoir(&table, sql, &written.path().join(name), &[]);
+    }
+    oracle("elasticity.py", &[&data, &shop, written.path()]);
+}
+
+#[test]
+fn price_elasticity_does_not_depend_on_the_number_of_threads() {
+    let written = tempfile::tempdir().expect("a folder for answers");
+    let shop = written.path().join("shop");
+    let options =
+        Options { dir: shop.clone(), orders: 3_000, seed: 6, format: demo::Format::Parquet };
+    demo::generate(&options).expect("the demo shop is written");
+    for sql in [
+        "SELECT * FROM price_elasticity() ORDER BY sku",
+        "SELECT * FROM price_elasticity(method => 'panel')",
+        "SELECT sku, unnest(price_elasticity(quantity, price - total_discount / quantity)) FROM order_lines GROUP BY sku ORDER BY sku",
+    ] {
+        let answers = ["1", "2", "7"].map(|threads| {
+            let answer = written.path().join(threads);
+            comptoir(&shop.display().to_string(), sql, &answer, &["--threads", threads]);
+            fs::read(&answer).expect("the answer")
+        });
+        assert!(answers[0].len() > 100, "{sql}");
+        assert!(answers[1] == answers[0], "2 threads answer otherwise than 1: {sql}");
+        assert!(answers[2] == answers[0], "7 threads answer otherwise than 1: {sql}");
+    }
+}
+
 fn cdnow_data(data: &Path) -> String {
     let file = data.join("cdnow/CDNOW_master.txt");
     format!("{}?format=csv&delimiter=whitespace", file.display())
@@ -166,7 +260,13 @@ pub(crate) fn oracle(script: &str, arguments: &[&Path]) {
 }
 
 /// The versions that the oracles were written with.
-const PACKAGES: [&str; 3] = ["numpy==2.3.5", "pandas==2.3.3", "ChannelAttribution==2.2.5"];
+const PACKAGES: [&str; 5] = [
+    "ChannelAttribution==2.2.5",
+    "numpy==2.3.5",
+    "pandas==2.3.3",
+    "pyfixest==0.60.0",
+    "statsmodels==0.15.0",
+];
 
 /// A Python with [`PACKAGES`], made once.
 ///

@@ -26,16 +26,23 @@
 #![deny(missing_docs)]
 
 mod attribution;
+mod cross_elasticity;
+mod elasticity_fit;
+mod elasticity_panel;
 mod literal;
 mod order_summary;
 mod ordered_key;
+mod price_elasticity;
+mod price_periods;
 mod profile;
 mod raise;
+mod regression;
 mod relation;
 mod removal_effects;
 mod rescale;
 mod score;
 mod score_bounds;
+mod student_t;
 #[cfg(test)]
 mod testing;
 
@@ -50,7 +57,9 @@ pub use relation::{Arguments, Parameter, ParameterKind, RelationFunction};
 /// The scalar functions.
 pub fn scalars() -> Vec<Arc<ScalarUDF>> {
     vec![
-        Arc::new(raise::raise()), //
+        Arc::new(cross_elasticity::cross_elasticity()), //
+        Arc::new(elasticity_fit::elasticity_fit()),
+        Arc::new(raise::raise()),
         Arc::new(rescale::rescale()),
         Arc::new(score::score()),
     ]
@@ -59,10 +68,13 @@ pub fn scalars() -> Vec<Arc<ScalarUDF>> {
 /// The aggregate functions.
 pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
     vec![
-        Arc::new(attribution::channel_credits()),
+        Arc::new(attribution::channel_credits()), //
+        Arc::new(elasticity_panel::elasticity_panel()),
         Arc::new(attribution::journey_credits()),
         Arc::new(attribution::journeys()),
-        Arc::new(order_summary::order_summary()), //
+        Arc::new(order_summary::order_summary()),
+        Arc::new(price_elasticity::price_elasticity()),
+        Arc::new(price_periods::price_periods()),
         Arc::new(removal_effects::removal_effects()),
         Arc::new(score_bounds::score_bounds()),
         Arc::new(attribution::touch_credits()),
