@@ -25,11 +25,18 @@
 
 #![deny(missing_docs)]
 
+mod anonymity;
+mod generalise;
+mod k_anonymise;
+mod k_anonymity;
+mod keyed_hash;
+mod l_diversity;
 mod literal;
 mod order_summary;
 mod ordered_key;
 mod profile;
 mod raise;
+mod reid_risk;
 mod relation;
 mod score;
 mod score_bounds;
@@ -42,12 +49,15 @@ use datafusion_common::Result;
 use datafusion_expr::registry::FunctionRegistry;
 use datafusion_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
-pub use relation::{Arguments, Parameter, ParameterKind, RelationFunction};
+pub use relation::{
+    Arguments, CallTakes, ColumnCall, ListedColumn, Parameter, ParameterKind, RelationFunction,
+};
 
 /// The scalar functions.
 pub fn scalars() -> Vec<Arc<ScalarUDF>> {
     vec![
-        Arc::new(raise::raise()), //
+        Arc::new(keyed_hash::keyed_hash()),
+        Arc::new(raise::raise()),
         Arc::new(score::score()),
     ]
 }
@@ -55,7 +65,8 @@ pub fn scalars() -> Vec<Arc<ScalarUDF>> {
 /// The aggregate functions.
 pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
     vec![
-        Arc::new(order_summary::order_summary()), //
+        Arc::new(generalise::generalise()),
+        Arc::new(order_summary::order_summary()),
         Arc::new(score_bounds::score_bounds()),
     ]
 }
@@ -68,7 +79,13 @@ pub fn windows() -> Vec<Arc<WindowUDF>> {
 /// The relation functions, which a planner calls; DataFusion has no registry for them.
 pub fn relations() -> Vec<Arc<dyn RelationFunction>> {
     vec![
-        profile::profile(), //
+        k_anonymise::k_anonymise(),
+        k_anonymise::k_anonymise_report(),
+        k_anonymity::k_anonymity(),
+        l_diversity::l_diversity(),
+        profile::profile(),
+        reid_risk::reid_risk(),
+        l_diversity::t_closeness(),
     ]
 }
 
