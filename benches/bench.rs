@@ -15,13 +15,47 @@ const FUNCTIONS: &[(&str, &str)] = &[
         "order_summary",
         "SELECT count(s['orders']) FROM (SELECT customer_id, order_summary(order_id, created_timestamp, subtotal_price) AS s FROM orders GROUP BY customer_id)",
     ),
+    (
+        "generalise",
+        "SELECT g['report']['dm'] FROM (SELECT generalise(named_struct('k', 5, 'quasi', named_struct('postal_code', ['prefix', '4', '3', '2'], 'city', ['plain'])), n, n, NULL, postal_code, city) AS g FROM (SELECT postal_code, city, count(*) AS n FROM customers GROUP BY postal_code, city))",
+    ),
+    (
+        "k_anonymise",
+        "SELECT count(*) FROM k_anonymise(customers, k => 5, quasi => [prefix(postal_code, 4, 3, 2), city, date_parts(created_timestamp, 'month', 'year'), country_code], keep => [acquisition_channel], max_suppressed => 0.02)",
+    ),
+    (
+        "k_anonymise/mondrian",
+        "SELECT count(*) FROM k_anonymise(customers, k => 5, quasi => [postal_code, city, created_timestamp, country_code], method => 'mondrian')",
+    ),
+    (
+        "k_anonymise/unit",
+        "SELECT count(*) FROM k_anonymise(orders, k => 5, unit => customer_id, quasi => [date_parts(created_timestamp, 'day', 'month', 'year'), width(subtotal_price, 10, 50)], max_suppressed => 0.02)",
+    ),
+    (
+        "k_anonymise_report",
+        "SELECT * FROM k_anonymise_report(customers, k => 5, quasi => [prefix(postal_code, 4, 3, 2), country_code], sensitive => [acquisition_channel], l => 2, t => 0.5)",
+    ),
+    ("k_anonymity", "SELECT * FROM k_anonymity(customers, quasi => [postal_code, city])"),
+    ("keyed_hash", "SELECT max(keyed_hash(7, order_id, subtotal_price)) FROM orders"),
+    (
+        "l_diversity",
+        "SELECT * FROM l_diversity(customers, quasi => [city], sensitive => [acquisition_channel])",
+    ),
     ("profile", "SELECT * FROM profile(orders)"),
     (
         "raise",
         "SELECT sum(CASE WHEN currency = 'EUR' THEN subtotal_price ELSE raise('no euros') END) FROM orders",
     ),
+    (
+        "reid_risk",
+        "SELECT * FROM reid_risk(orders, quasi => [channel, currency], unit => customer_id)",
+    ),
     ("score", "SELECT sum(score(subtotal_price, [20, 40, 80, 160])) FROM orders"),
     ("score_bounds", "SELECT score_bounds(subtotal_price, 5) FROM orders"),
+    (
+        "t_closeness",
+        "SELECT * FROM t_closeness(customers, quasi => [city], sensitive => [acquisition_channel])",
+    ),
 ];
 
 const ANALYSES: &[(&str, &str)] = &[
@@ -35,6 +69,52 @@ const ANALYSES: &[(&str, &str)] = &[
     ("rfm_thresholds", "SELECT * FROM rfm_thresholds()"),
     ("rfm_transitions", "SELECT * FROM rfm_transitions(from_date => '2025-06-30')"),
 ];
+
+/// The lattice of 12,960 nodes that ARX is tested with, where the public data is at hand: `{data}`.
+const ADULT: &[(&str, &str)] = &[
+    (
+        "k_anonymise_report/adult",
+        "SELECT dm FROM k_anonymise_report('{data}/adult.csv?delimiter=;', k => 5, max_suppressed => 0.02, quasi => [{levels}])",
+    ),
+    (
+        "k_anonymise_report/adult mondrian",
+        "SELECT gcp FROM k_anonymise_report('{data}/adult.csv?delimiter=;', k => 5, method => 'mondrian', quasi => [{levels}])",
+    ),
+];
+const ADULT_COLUMNS: [&str; 9] = [
+    "sex",
+    "age",
+    "race",
+    "marital-status",
+    "education",
+    "native-country",
+    "workclass",
+    "occupation",
+    "salary-class",
+];
+
+/// The statements over public data, none without it.
+fn adult() -> Vec<(&'static str, String)> {
+    let data = std::env::var_os("COMPTOIR_DATA").map_or_else(
+        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
+        std::path::PathBuf::from,
+    );
+    let data = data.join("adult/arx");
+    if !data.is_dir() {
+        return vec![];
+    }
+    let data = data.display().to_string();
+    let levels: Vec<String> = ADULT_COLUMNS
+        .iter()
+        .map(|column| {
+            format!(
+                "hierarchy(\"{column}\", '{data}/adult_hierarchy_{column}.csv?delimiter=;&header=false')"
+            )
+        })
+        .collect();
+    let filled = |sql: &str| sql.replace("{data}", &data).replace("{levels}", &levels.join(", "));
+    ADULT.iter().map(|(name, sql)| (*name, filled(sql))).collect()
+}
 
 fn main() {
     let measuring = std::env::args().any(|a| a == "--bench");
@@ -62,6 +142,11 @@ fn main() {
                 bencher.iter(|| runtime.block_on(engine.query(sql)).expect("the statement runs"));
             });
         }
+    }
+    for (name, sql) in adult() {
+        criterion.bench_function(&format!("functions/{name}"), |bencher| {
+            bencher.iter(|| runtime.block_on(engine.query(&sql)).expect("the statement runs"));
+        });
     }
     criterion.final_summary();
 }

@@ -858,9 +858,10 @@ pub(super) fn relation_function(
             (ParameterKind::Columns { calls, .. }, Some((_, value))) => {
                 let (relation, schema) =
                     input.as_ref().ok_or_else(|| lacks(parameter.name, parameter.description))?;
-                let columns = ColumnList { functions, parameter: parameter.name, calls, relation, schema }
-                    .bind(value, context)
-                    .map_err(|e| if e.span.is_some() { e } else { e.at(place) })?;
+                let columns =
+                    ColumnList { functions, parameter: parameter.name, calls, relation, schema }
+                        .bind(value, context)
+                        .map_err(|e| if e.span.is_some() { e } else { e.at(place) })?;
                 bound = bound.with_columns(parameter.name, columns);
             }
             (ParameterKind::Scalar { data_type, .. }, Some((_, value))) => {
@@ -971,8 +972,13 @@ impl ColumnList<'_> {
         }
         let name = normalise(&super::last_ident(&function.name));
         let examples: Vec<&str> = self.calls.iter().map(|c| c.example).collect();
-        let error =
-            error.note(format!("`{}` also takes {}", self.parameter, examples.join(", ")));
+        let error = match error.message.starts_with("Invalid function") {
+            true => Error::query(format!(
+                "there is neither a function nor a way to list a column `{name}`"
+            )),
+            false => error,
+        };
+        let error = error.note(format!("`{}` also takes {}", self.parameter, examples.join(", ")));
         match nearest(&name, self.calls.iter().map(|c| c.name)).first() {
             Some(near) => error.hint(format!("did you mean `{near}(…)`?")),
             None => error,
@@ -1009,13 +1015,8 @@ impl ColumnList<'_> {
             PlanExpr::Column(column) => column.name.clone(),
             _ => column.to_string(),
         };
-        let mut listed = ListedColumn {
-            name,
-            expr,
-            call: Some(known.name),
-            values: vec![],
-            relation: None,
-        };
+        let mut listed =
+            ListedColumn { name, expr, call: Some(known.name), values: vec![], relation: None };
         match (known.takes, rest) {
             (CallTakes::Nothing, []) => {}
             (CallTakes::Relation, [table]) => {
@@ -1039,8 +1040,9 @@ impl ColumnList<'_> {
                 }
             }
             (CallTakes::Nothing, _) => {
-                return Err(Error::query(format!("`{}` takes a column only", known.name))
-                    .hint(example()));
+                return Err(
+                    Error::query(format!("`{}` takes a column only", known.name)).hint(example())
+                );
             }
             (CallTakes::Relation, _) => {
                 return Err(Error::query(format!(

@@ -225,7 +225,8 @@ impl Roles {
             .build()?
             .alias("spread");
             let known = || col(UNIT).is_not_null();
-            let single = when(known().and(col("spread").eq(lit(1_i64))), lit(1_i64)).otherwise(lit(0_i64))?;
+            let single = when(known().and(col("spread").eq(lit(1_i64))), lit(1_i64))
+                .otherwise(lit(0_i64))?;
             let person = keyed_hash().call(vec![lit(0_i64), col(UNIT)]);
             let persons = array_agg_udaf()
                 .call(vec![person])
@@ -242,7 +243,14 @@ impl Roles {
                         persons.alias("persons"),
                     ],
                 )?;
-            (counted, vec![col("rows"), col("units"), cast(col("persons"), persons_type()).alias("persons")])
+            (
+                counted,
+                vec![
+                    col("rows"),
+                    col("units"),
+                    cast(col("persons"), persons_type()).alias("persons"),
+                ],
+            )
         };
         columns.extend(names.iter().map(col));
         counted.project(columns)?.build()
@@ -269,7 +277,8 @@ impl Roles {
         }
         let fields = combinations.schema().fields().clone();
         let text = || lit(ScalarValue::Utf8(None));
-        let mut all: Vec<Expr> = combinations.schema().columns().into_iter().map(Expr::Column).collect();
+        let mut all: Vec<Expr> =
+            combinations.schema().columns().into_iter().map(Expr::Column).collect();
         all.push(lit(ScalarValue::Int64(None)).alias("h"));
         all.extend((0..=height).map(|level| text().alias(format!("h{level}"))));
         let mut evidence = LogicalPlanBuilder::new(combinations).project(all)?;
@@ -283,7 +292,8 @@ impl Roles {
             columns.push(lit(index as i64).alias("h"));
             let mut levels = table.schema().columns().into_iter();
             for level in 0..=height {
-                let label = levels.next().map_or_else(text, |c| cast(Expr::Column(c), DataType::Utf8));
+                let label =
+                    levels.next().map_or_else(text, |c| cast(Expr::Column(c), DataType::Utf8));
                 columns.push(label.alias(format!("h{level}")));
             }
             let rows = LogicalPlanBuilder::new(table.clone()).project(columns)?.build()?;

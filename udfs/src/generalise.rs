@@ -17,7 +17,9 @@ mod tests;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringViewArray, StructArray, UInt32Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, ListArray, StringViewArray, StructArray, UInt32Array,
+};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::{concat, take};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
@@ -274,18 +276,18 @@ impl Accumulator for GeneraliseAccumulator {
 
 /// The combinations that are published, with their labels.
 fn published(problem: &Problem, solution: &Solution, fields: &Fields) -> Result<ListArray> {
-    let (DataType::List(item), DataType::Struct(columns)) =
-        (fields[0].data_type(), match fields[0].data_type() {
+    let (DataType::List(item), DataType::Struct(columns)) = (
+        fields[0].data_type(),
+        match fields[0].data_type() {
             DataType::List(item) => item.data_type(),
             other => other,
-        })
-    else {
+        },
+    ) else {
         return exec_err!("`{NAME}` has a result of another type");
     };
     let star = problem.options.star;
-    let kept: Vec<usize> = (0..problem.len())
-        .filter(|item| star || solution.class_of[*item] != SUPPRESSED)
-        .collect();
+    let kept: Vec<usize> =
+        (0..problem.len()).filter(|item| star || solution.class_of[*item] != SUPPRESSED).collect();
     let mut arrays: Vec<ArrayRef> = vec![];
     for (index, column) in problem.columns.iter().enumerate() {
         let codes: UInt32Array =

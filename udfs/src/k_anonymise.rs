@@ -52,7 +52,7 @@ static PARAMETERS: LazyLock<Vec<Parameter>> = LazyLock::new(|| {
         Parameter {
             name: QUASI,
             kind: ParameterKind::Columns { optional: false, calls: GENERALISERS },
-            description: "The quasi-identifiers and how each is generalised, level by level: `column` (the value, then `*`), `width(number, 5, 10)` (intervals, of which one begins at 0), `prefix(text, 3, 2)` (first characters), `date_parts(date, 'month', 'year')`, `top(number, 100000)` (one label from a threshold on), `hierarchy(column, table)` (the first column of the table is the value, the others are its levels), `exact(column)` (the value only). All but `exact` end with `*`. Levels must nest.",
+            description: "The quasi-identifiers and how each is generalised, level by level: `column` (the value, then `*`), `width(number, 5, 10)` (intervals, of which one begins at 0; each width a multiple of the one before), `prefix(text, 3, 2)` (first characters), `date_parts(date, 'month', 'year')`, `top(number, 100000)` (one label from a threshold on), `hierarchy(column, table)` (the first column of the table is the value, the others are its levels), `exact(column)` (the value only). All but `exact` end with `*`. Levels must nest.",
         },
         Parameter {
             name: SENSITIVE,
@@ -65,7 +65,11 @@ static PARAMETERS: LazyLock<Vec<Parameter>> = LazyLock::new(|| {
             description: "Other columns to publish as they are. All columns without a role are left out.",
         },
         UNIT_PARAMETER,
-        number("l", None, "The least diversity of each sensitive column in a class; NULL for none."),
+        number(
+            "l",
+            None,
+            "The least diversity of each sensitive column in a class; NULL for none.",
+        ),
         word(
             "l_kind",
             "distinct",
@@ -82,8 +86,16 @@ static PARAMETERS: LazyLock<Vec<Parameter>> = LazyLock::new(|| {
             "equal",
             "How far two values are apart: `'equal'`, `'ordered'`, `'hierarchical'`; see `t_closeness`.",
         ),
-        number("max_suppressed", Some(0.0), "The greatest share of rows that may be left out."),
-        word("suppress", "drop", "Rows left out are `'drop'`: not published; `'star'`: published with `*` for every quasi-identifier, as a class that meets the request too."),
+        number(
+            "max_suppressed",
+            Some(0.0),
+            "The greatest share of rows that may be left out, from 0 to 1, by default 0; Mondrian leaves out none.",
+        ),
+        word(
+            "suppress",
+            "drop",
+            "Rows left out are `'drop'`: not published; `'star'`: published with `*` for every quasi-identifier, as a class that meets the request too.",
+        ),
         word(
             "method",
             "optimal",
@@ -167,7 +179,16 @@ fn request(arguments: &Arguments) -> Result<(Roles, Options)> {
     }
     let mut options = Options::default();
     let names = [
-        "k", "l", "l_kind", "c", "t", "t_distance", "max_suppressed", "suppress", "method", "metric",
+        "k",
+        "l",
+        "l_kind",
+        "c",
+        "t",
+        "t_distance",
+        "max_suppressed",
+        "suppress",
+        "method",
+        "metric",
     ];
     for name in names {
         options.set(name, arguments.literal(name)?.clone())?;

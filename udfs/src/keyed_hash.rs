@@ -32,9 +32,9 @@ const NAME: &str = "keyed_hash";
 +------+
 | name |
 +------+
-| eve  |
-| ada  |
 | bob  |
+| ada  |
+| eve  |
 +------+
 ```"#,
     argument(name = "key", description = "A whole number; NULL is the key 0."),

@@ -111,8 +111,7 @@ fn measured(arguments: &Arguments, l: Option<f64>, names: &[&str]) -> Result<Log
     let roles = Roles::read(arguments)?;
     let (mut quasi, sensitive) = roles.specs()?;
     quasi.iter_mut().for_each(|column| column.generaliser = "exact".into());
-    let options =
-        Options { method: Method::Measure, l, quasi, sensitive, ..Options::default() };
+    let options = Options { method: Method::Measure, l, quasi, sensitive, ..Options::default() };
     let report = roles.report(&options)?;
     let Some(list) = report.schema().columns().pop() else {
         return plan_err!("`{}` has no report", roles.function());

@@ -55,11 +55,7 @@ pub use relation::{
 
 /// The scalar functions.
 pub fn scalars() -> Vec<Arc<ScalarUDF>> {
-    vec![
-        Arc::new(keyed_hash::keyed_hash()),
-        Arc::new(raise::raise()),
-        Arc::new(score::score()),
-    ]
+    vec![Arc::new(keyed_hash::keyed_hash()), Arc::new(raise::raise()), Arc::new(score::score())]
 }
 
 /// The aggregate functions.

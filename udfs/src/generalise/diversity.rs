@@ -39,7 +39,9 @@ pub(super) fn is_diverse(
     let distance = || match options.t_distance {
         Distance::Equal => t_equal(counts, total, &sensitive.shares),
         Distance::Ordered => t_ordered(counts, total, &sensitive.shares),
-        Distance::Hierarchical => t_hierarchical(counts, total, &sensitive.shares, &sensitive.column),
+        Distance::Hierarchical => {
+            t_hierarchical(counts, total, &sensitive.shares, &sensitive.column)
+        }
     };
     diverse && options.t.is_none_or(|t| distance() <= t + TOLERANCE)
 }

@@ -90,7 +90,11 @@ impl Column {
     }
 
     /// The levels of a column's values by its generaliser.
-    pub(super) fn new(spec: &Spec, values: ArrayRef, hierarchy: Option<&Hierarchy>) -> Result<Self> {
+    pub(super) fn new(
+        spec: &Spec,
+        values: ArrayRef,
+        hierarchy: Option<&Hierarchy>,
+    ) -> Result<Self> {
         let texts = texts(&values)?;
         let numbers = numbers(&values)?;
         let mut column = Self {
@@ -135,8 +139,12 @@ impl Column {
     /// Adds a level of labels with their losses; NULL becomes any value.
     fn add(&mut self, labels: impl IntoIterator<Item = (Arc<str>, f64)>) {
         let mut labels = labels.into_iter();
-        let mut level =
-            Level { codes: Vec::with_capacity(self.len()), labels: vec![], losses: vec![], up: vec![] };
+        let mut level = Level {
+            codes: Vec::with_capacity(self.len()),
+            labels: vec![],
+            losses: vec![],
+            up: vec![],
+        };
         let mut known: HashMap<Arc<str>, u32> = HashMap::new();
         for text in &self.texts {
             let label = match text {
@@ -177,11 +185,22 @@ impl Column {
     /// Intervals of the widths, the first of which holds 0.
     fn add_widths(&mut self, steps: &[String]) -> Result<()> {
         let range = self.range();
+        let mut before: Option<f64> = None;
         for step in steps {
             let width = self.number("width", step)?;
             if width <= 0.0 || !width.is_finite() {
                 return exec_err!("`width({}, {step})`: a width is greater than 0", self.name);
             }
+            if let Some(before) = before {
+                let times = width / before;
+                if times < 1.5 || (times - times.round()).abs() > 1e-9 {
+                    return exec_err!(
+                        "`width({}, …)`: each width is a multiple of the one before, so that intervals nest; found {width} after {before}",
+                        self.name
+                    );
+                }
+            }
+            before = Some(width);
             let Some(intervals) = intervals(&self.values, step, width)? else {
                 return exec_err!(
                     "`width({0}, {step})` needs numbers, and `{0}` is of type {1}; for texts write `prefix`, for dates `date_parts`",
@@ -214,7 +233,10 @@ impl Column {
         let mut before = usize::MAX;
         for step in steps {
             let Ok(length) = step.parse::<usize>() else {
-                return exec_err!("`prefix({}, …)` takes lengths from 0; found '{step}'", self.name);
+                return exec_err!(
+                    "`prefix({}, …)` takes lengths from 0; found '{step}'",
+                    self.name
+                );
             };
             if length >= before {
                 return exec_err!(
@@ -223,10 +245,11 @@ impl Column {
                 );
             }
             before = length;
-            let labels = self.texts.iter().flatten().map(|text| match text.char_indices().nth(length) {
-                Some((end, _)) => Arc::from(format!("{}{STAR}", &text[..end])),
-                None => Arc::clone(text),
-            });
+            let labels =
+                self.texts.iter().flatten().map(|text| match text.char_indices().nth(length) {
+                    Some((end, _)) => Arc::from(format!("{}{STAR}", &text[..end])),
+                    None => Arc::clone(text),
+                });
             self.add_counted(labels.collect());
         }
         self.add_star();
@@ -414,13 +437,14 @@ fn intervals(values: &ArrayRef, step: &str, width: f64) -> Result<Option<Vec<Arc
         && let Some((width, scale)) = decimal(step)
     {
         let (_, own) = match data_type {
-            DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) => (*p, *s),
+            DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) => {
+                (*p, *s)
+            }
             _ => (0, 0),
         };
         let scale = scale.max(own.max(0) as u32);
         if scale <= 18
-            && let Ok(exact) =
-                arrow::compute::cast(values, &DataType::Decimal128(38, scale as i8))
+            && let Ok(exact) = arrow::compute::cast(values, &DataType::Decimal128(38, scale as i8))
         {
             let places = scale - decimal(step).map_or(0, |(_, scale)| scale);
             let width = width * 10_i128.pow(places);
@@ -428,7 +452,11 @@ fn intervals(values: &ArrayRef, step: &str, width: f64) -> Result<Option<Vec<Arc
             if exact.null_count() == values.null_count() {
                 let labels = exact.iter().flatten().map(|value| {
                     let low = value.div_euclid(width) * width;
-                    Arc::from(format!("[{},{})", unscaled(low, scale), unscaled(low + width, scale)))
+                    Arc::from(format!(
+                        "[{},{})",
+                        unscaled(low, scale),
+                        unscaled(low + width, scale)
+                    ))
                 });
                 return Ok(Some(labels.collect()));
             }
@@ -450,7 +478,8 @@ fn decimal(text: &str) -> Option<(i128, u32)> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let part = part.trim_end_matches('0');
     let digits = format!("{whole}{part}");
-    let plain = !digits.is_empty() && digits.len() <= 20 && digits.bytes().all(|b| b.is_ascii_digit());
+    let plain =
+        !digits.is_empty() && digits.len() <= 20 && digits.bytes().all(|b| b.is_ascii_digit());
     let value = plain.then(|| digits.parse::<i128>().ok())??;
     (value > 0).then_some((value, part.len() as u32))
 }

@@ -299,7 +299,12 @@ impl<'a> Judge<'a> {
         Self { problem, layout, entropies, scratch: Scratch::default(), members, stars }
     }
 
-    fn outcome<W: Word>(&mut self, table: &Table<W>, levels: &[usize], slots: &mut Slots) -> Outcome {
+    fn outcome<W: Word>(
+        &mut self,
+        table: &Table<W>,
+        levels: &[usize],
+        slots: &mut Slots,
+    ) -> Outcome {
         self.stars.clear();
         let mut outcome =
             Outcome { cost: Cost(0, 0.0), suppressed: 0, classes: 0, stars_are_safe: true };

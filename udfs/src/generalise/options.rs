@@ -73,6 +73,9 @@ pub(crate) enum Metric {
     Loss,
 }
 
+/// The word of what no analyst asks for by name.
+const UNLISTED: &str = "measure";
+
 /// The words of a choice, and what they mean.
 macro_rules! words {
     ($type:ident, $($word:literal => $value:ident),+) => {
@@ -80,14 +83,15 @@ macro_rules! words {
             pub(crate) const WORDS: &[(&str, Self)] = &[$(($word, Self::$value)),+];
 
             pub(crate) fn word(self) -> &'static str {
-                Self::WORDS.iter().find(|(_, value)| *value == self).map_or("", |(word, _)| word)
+                let known = Self::WORDS.iter().find(|(_, value)| *value == self);
+                known.map_or(UNLISTED, |(word, _)| word)
             }
         }
     };
 }
 words!(Diversity, "distinct" => Distinct, "entropy" => Entropy, "recursive" => Recursive);
 words!(Distance, "equal" => Equal, "ordered" => Ordered, "hierarchical" => Hierarchical);
-words!(Method, "optimal" => Optimal, "topdown" => TopDown, "mondrian" => Mondrian, "measure" => Measure);
+words!(Method, "optimal" => Optimal, "topdown" => TopDown, "mondrian" => Mondrian);
 words!(Metric, "discernibility" => Discernibility, "entropy" => Entropy, "loss" => Loss);
 
 /// The value of a word, or an error that lists the words.
@@ -149,6 +153,7 @@ impl Options {
             "max_suppressed" => self.max_suppressed = number(name, &value)?,
             "l_kind" => self.l_kind = word(name, &text(&value), Diversity::WORDS)?,
             "t_distance" => self.t_distance = word(name, &text(&value), Distance::WORDS)?,
+            "method" if text(&value) == UNLISTED => self.method = Method::Measure,
             "method" => self.method = word(name, &text(&value), Method::WORDS)?,
             "metric" => self.metric = word(name, &text(&value), Metric::WORDS)?,
             "suppress" => {

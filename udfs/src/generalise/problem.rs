@@ -112,8 +112,7 @@ impl Problem {
         for row in order {
             let place = row as usize;
             let of_combination = |row: u32| key(row).take(n);
-            let new_combination =
-                before.is_none_or(|b| of_combination(b).ne(of_combination(row)));
+            let new_combination = before.is_none_or(|b| of_combination(b).ne(of_combination(row)));
             let new_record = before.is_none_or(|b| key(b).ne(key(row)));
             if new_combination {
                 problem.combinations.extend(of_combination(row));
@@ -171,7 +170,8 @@ impl Problem {
         let members: Vec<Member> = problem.records.iter().map(|r| r.member).collect();
         let mut scratch = Scratch::default();
         for index in 0..m {
-            let (counts, total) = problem.histogram(index, &members, &problem.persons, &mut scratch);
+            let (counts, total) =
+                problem.histogram(index, &members, &problem.persons, &mut scratch);
             problem.sensitive[index].shares =
                 diversity::shares(&counts, total, problem.sensitive[index].column.len());
         }
@@ -253,7 +253,12 @@ impl Problem {
     }
 
     /// Whether some members may be published as one class.
-    pub(super) fn accepts(&self, members: &[Member], persons: &[u32], scratch: &mut Scratch) -> bool {
+    pub(super) fn accepts(
+        &self,
+        members: &[Member],
+        persons: &[u32],
+        scratch: &mut Scratch,
+    ) -> bool {
         self.units(members, persons, scratch) >= self.options.k
             && (!self.is_judged() || self.is_diverse(members, persons, scratch))
     }

@@ -115,14 +115,19 @@ fn most<T: PartialOrd + Copy>(worst: &mut Option<T>, value: T) {
 
 impl Sensitivity {
     fn include(&mut self, other: &Self) {
-        let low = |worst: &mut Option<f64>, value: Option<f64>| value.map_or((), |v| least(worst, v));
-        let high = |worst: &mut Option<f64>, value: Option<f64>| value.map_or((), |v| most(worst, v));
+        let low =
+            |worst: &mut Option<f64>, value: Option<f64>| value.map_or((), |v| least(worst, v));
+        let high =
+            |worst: &mut Option<f64>, value: Option<f64>| value.map_or((), |v| most(worst, v));
         if let Some(l) = other.l_distinct {
             least(&mut self.l_distinct, l);
         }
         low(&mut self.l_entropy, other.l_entropy);
         high(&mut self.recursive_c, other.recursive_c);
-        self.distances.iter_mut().zip(other.distances).for_each(|(worst, value)| high(worst, value));
+        self.distances
+            .iter_mut()
+            .zip(other.distances)
+            .for_each(|(worst, value)| high(worst, value));
         high(&mut self.beta, other.beta);
         high(&mut self.delta, other.delta);
     }
@@ -161,7 +166,8 @@ fn sensitivities(problem: &Problem, classes: &[(Vec<Member>, u64)]) -> Vec<Sensi
     let mut measured = vec![];
     for (index, sensitive) in problem.sensitive.iter().enumerate() {
         let column = &sensitive.column;
-        let is_hierarchy = column.levels.len() > 1 && problem.options.sensitive[index].generaliser == "hierarchy";
+        let is_hierarchy =
+            column.levels.len() > 1 && problem.options.sensitive[index].generaliser == "hierarchy";
         let (counts, total) = problem.histogram(index, &everyone, &problem.persons, &mut scratch);
         let published = diversity::shares(&counts, total, column.len());
         let mut worst = Sensitivity::default();

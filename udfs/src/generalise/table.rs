@@ -140,7 +140,8 @@ impl<W: Word> Table<W> {
         let mut table = Self { cells: vec![], ends: vec![], persons: vec![] };
         for record in &problem.records {
             let values = problem.values(record.combination as usize);
-            let mut key = W::ZERO.put(layout.joint, if layout.joint.bits > 0 { record.member.joint } else { 0 });
+            let mut key = W::ZERO
+                .put(layout.joint, if layout.joint.bits > 0 { record.member.joint } else { 0 });
             for (field, code) in layout.columns.iter().zip(values) {
                 key = key.put(*field, *code);
             }
@@ -177,7 +178,8 @@ impl<W: Word> Table<W> {
                 slots.targets.push(place as u32);
             }
         }
-        let (ends, persons) = if listed { self.regroup(&slots.targets, cells.len()) } else { (vec![], vec![]) };
+        let (ends, persons) =
+            if listed { self.regroup(&slots.targets, cells.len()) } else { (vec![], vec![]) };
         Self { cells, ends, persons }
     }
 

@@ -178,7 +178,13 @@ fn brute_force(options: &Options, rows: &[Row]) -> Option<(f64, Vec<usize>)> {
             (_, 0) => 0.0,
             (0, 3) | (1, 2) => f64::from(u8::from(all.len() > 1)),
             (0, _) if row.age.is_none() => 1.0,
-            (0, level) => if range > 0.0 { (3.0 * level as f64 / range).min(1.0) } else { 0.0 },
+            (0, level) => {
+                if range > 0.0 {
+                    (3.0 * level as f64 / range).min(1.0)
+                } else {
+                    0.0
+                }
+            }
             _ => {
                 let same = values(1).iter().filter(|v| v[..1] == row.city[..1]).count();
                 let others = values(1).len() as f64 - 1.0;
@@ -197,9 +203,9 @@ fn brute_force(options: &Options, rows: &[Row]) -> Option<(f64, Vec<usize>)> {
             let (kept, out): (Vec<_>, Vec<_>) =
                 classes.into_values().partition(|class| accepts(options, class, rows));
             let stars: Vec<&Row> = out.concat();
-            let too_many = stars.len() > (options.max_suppressed * rows.len() as f64 + 1e-9) as usize;
-            let unsafe_stars =
-                options.star && !stars.is_empty() && !accepts(options, &stars, rows);
+            let too_many =
+                stars.len() > (options.max_suppressed * rows.len() as f64 + 1e-9) as usize;
+            let unsafe_stars = options.star && !stars.is_empty() && !accepts(options, &stars, rows);
             if kept.is_empty() || too_many || unsafe_stars {
                 continue;
             }
@@ -247,7 +253,10 @@ fn the_best_node_is_that_of_brute_force() -> Result<()> {
         match (best, expected) {
             (Some(Found { cost, levels }), Some((expected, at))) => {
                 let cost = cost.0 as f64 + cost.1;
-                assert!((cost - expected).abs() < 1e-6, "{case}: {options:?} {rows:?}: {cost} at {levels:?}, not {expected} at {at:?}");
+                assert!(
+                    (cost - expected).abs() < 1e-6,
+                    "{case}: {options:?} {rows:?}: {cost} at {levels:?}, not {expected} at {at:?}"
+                );
                 // Sums in another order may tell equal costs apart.
                 if options.metric == Metric::Discernibility {
                     assert_eq!(levels, at, "{case}: {options:?} {rows:?}");
