@@ -11,7 +11,7 @@ use arrow::datatypes::DataType;
 use datafusion_common::{
     Column, DFSchemaRef, JoinType, NullEquality, Result, ScalarValue, UnnestOptions, plan_err,
 };
-use datafusion_expr::expr::WindowFunction;
+use datafusion_expr::expr::{Sort, WindowFunction};
 use datafusion_expr::{
     Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, LogicalPlanBuilder,
     WindowFunctionDefinition, cast, col, lit, when,
@@ -290,13 +290,15 @@ impl Roles {
                 columns.push(lit(nothing).alias(field.name()));
             }
             columns.push(lit(index as i64).alias("h"));
+            let table =
+                LogicalPlanBuilder::new(table.clone()).alias(format!("levels_{index}"))?.build()?;
             let mut levels = table.schema().columns().into_iter();
             for level in 0..=height {
                 let label =
                     levels.next().map_or_else(text, |c| cast(Expr::Column(c), DataType::Utf8));
                 columns.push(label.alias(format!("h{level}")));
             }
-            let rows = LogicalPlanBuilder::new(table.clone()).project(columns)?.build()?;
+            let rows = LogicalPlanBuilder::new(table).project(columns)?.build()?;
             evidence = evidence.union(rows)?;
         }
         evidence.build()
@@ -372,13 +374,19 @@ impl Roles {
         let mut hashed = vec![lit(seed.clone())];
         hashed.extend(published.schema().columns().into_iter().map(Expr::Column));
         let order = keyed_hash().call(hashed).sort(true, false);
-        published.sort([order])?.build()
+        sorted(published, order)
     }
 
     /// The name of the function, for messages.
     pub(crate) fn function(&self) -> &str {
         &self.function
     }
+}
+
+/// Sorted rows. The planner forgets the order of a subquery, which a call of a function is to it,
+/// unless there is a limit on top.
+pub(crate) fn sorted(plan: LogicalPlanBuilder, by: Sort) -> Result<LogicalPlan> {
+    plan.sort([by])?.limit(0, None)?.build()
 }
 
 /// A list as rows, or a struct as columns.

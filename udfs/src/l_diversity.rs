@@ -11,7 +11,7 @@ use datafusion_doc::{DocSection, Documentation};
 use datafusion_expr::{Expr, LogicalPlan, col};
 
 use crate::anonymity::{
-    HIERARCHY, PLAIN_QUASI, RELATION_PARAMETER, Roles, SENSITIVE, UNIT_PARAMETER, unnested,
+    HIERARCHY, PLAIN_QUASI, RELATION_PARAMETER, Roles, SENSITIVE, UNIT_PARAMETER, sorted, unnested,
 };
 use crate::generalise::options::{Method, Options};
 use crate::generalise::report::SENSITIVE_COLUMNS;
@@ -121,7 +121,7 @@ fn measured(arguments: &Arguments, l: Option<f64>, names: &[&str]) -> Result<Log
     let columns = each.schema().columns().into_iter().zip(SENSITIVE_COLUMNS);
     let named: Vec<Expr> = columns.map(|(c, (name, _))| Expr::Column(c).alias(name)).collect();
     let shown = names.iter().map(|name| Expr::Column(Column::from_name(*name)));
-    each.project(named)?.project(shown)?.sort([col("column").sort(true, true)])?.build()
+    sorted(each.project(named)?.project(shown)?, col("column").sort(true, true))
 }
 
 #[derive(Debug)]
