@@ -217,7 +217,7 @@ impl<'a> Walk<'a> {
     /// All nodes that differ from this one in the columns from `depth` on.
     fn descend<W: Word>(&mut self, depth: usize, table: &Table<W>) {
         let Some(column) = self.order.get(depth).copied() else {
-            let outcome = self.judge.outcome(table, &self.levels, &mut self.slots);
+            let outcome = self.judge.outcome(table, &self.levels, &mut self.slots, &self.seen);
             note(&mut self.seen, self.problem, outcome, &self.levels);
             return;
         };
@@ -241,15 +241,14 @@ impl<'a> Walk<'a> {
                 table = Some(self.roll(table.as_ref().unwrap_or(bottom), column, level));
             }
         }
-        let outcome = self.judge.outcome(table.as_ref().unwrap_or(bottom), levels, &mut self.slots);
+        let table = table.as_ref().unwrap_or(bottom);
+        let outcome = self.judge.outcome(table, levels, &mut self.slots, &self.seen);
         note(&mut self.seen, self.problem, outcome, levels);
     }
 }
 
-fn note(seen: &mut Seen, problem: &Problem, outcome: Outcome, levels: &[usize]) {
-    if outcome.classes == 0 {
-        return;
-    }
+fn note(seen: &mut Seen, problem: &Problem, outcome: Option<Outcome>, levels: &[usize]) {
+    let Some(outcome) = outcome.filter(|outcome| outcome.classes > 0) else { return };
     let fewest = seen.fewest_suppressed.unwrap_or(u64::MAX).min(outcome.suppressed);
     seen.fewest_suppressed = Some(fewest);
     if outcome.suppressed > allowed(problem) || !outcome.stars_are_safe {
@@ -299,50 +298,74 @@ impl<'a> Judge<'a> {
         Self { problem, layout, entropies, scratch: Scratch::default(), members, stars }
     }
 
+    /// The outcome of a node, or `None` as soon as it is sure to change nothing of what was seen.
     fn outcome<W: Word>(
         &mut self,
         table: &Table<W>,
         levels: &[usize],
         slots: &mut Slots,
-    ) -> Outcome {
+        seen: &Seen,
+    ) -> Option<Outcome> {
         self.stars.clear();
         let mut outcome =
             Outcome { cost: Cost(0, 0.0), suppressed: 0, classes: 0, stars_are_safe: true };
+        let allowed = allowed(self.problem);
+        let is_vain = |outcome: &Outcome| match &seen.best {
+            // Every class adds to the cost, and none takes away.
+            Some(best) => outcome.suppressed > allowed || best.cost.is_less(&outcome.cost),
+            None => outcome.suppressed > allowed.max(seen.fewest_suppressed.unwrap_or(u64::MAX)),
+        };
+        if self.problem.options.metric == Metric::Entropy {
+            outcome.cost.1 = levels.iter().zip(&self.entropies).map(|(level, e)| e[*level]).sum();
+        }
+        if is_vain(&outcome) {
+            return None;
+        }
+        let options = &self.problem.options;
         if self.problem.is_judged() {
             let (order, ends) = table.classes(self.layout, slots);
             let mut start = 0;
             for end in ends {
                 let cells = &order[start..end];
                 start = end;
-                let rows = cells.iter().map(|cell| table.cells[*cell as usize].rows).sum();
+                let (mut rows, mut units) = (0, 0);
+                for cell in cells {
+                    rows += table.cells[*cell as usize].rows;
+                    units += table.units(*cell as usize);
+                }
                 self.members.clear();
                 let member = |cell: &u32| table.member(self.layout, *cell as usize);
-                self.members.extend(cells.iter().map(member));
-                let accepted =
-                    self.problem.accepts(&self.members, &table.persons, &mut self.scratch);
-                if !accepted && self.problem.options.star {
-                    self.stars.extend(&self.members);
+                // A person in several cells is counted in each: a bound, which most classes miss.
+                let accepted = units >= options.k && {
+                    self.members.extend(cells.iter().map(member));
+                    self.problem.accepts(&self.members, &table.persons, &mut self.scratch)
+                };
+                if !accepted && options.star {
+                    self.stars.extend(cells.iter().map(member));
                 }
                 let first = cells.first().map(|cell| table.cells[*cell as usize].key);
                 self.add(&mut outcome, rows, accepted, first, levels);
+                if is_vain(&outcome) {
+                    return None;
+                }
             }
         } else {
             for (index, cell) in table.cells.iter().enumerate() {
-                let accepted = table.units(index) >= self.problem.options.k;
-                if !accepted && self.problem.options.star {
+                let accepted = table.units(index) >= options.k;
+                if !accepted && options.star {
                     self.stars.push(table.member(self.layout, index));
                 }
                 self.add(&mut outcome, cell.rows, accepted, Some(cell.key), levels);
+                if is_vain(&outcome) {
+                    return None;
+                }
             }
-        }
-        if self.problem.options.metric == Metric::Entropy {
-            outcome.cost.1 = levels.iter().zip(&self.entropies).map(|(level, e)| e[*level]).sum();
         }
         if !self.stars.is_empty() {
             let persons = &table.persons;
             outcome.stars_are_safe = self.problem.accepts(&self.stars, persons, &mut self.scratch);
         }
-        outcome
+        Some(outcome)
     }
 
     #[inline]

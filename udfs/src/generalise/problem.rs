@@ -208,6 +208,9 @@ impl Problem {
     /// The persons in some members, each once.
     pub(super) fn units(&self, members: &[Member], persons: &[u32], scratch: &mut Scratch) -> u64 {
         let counted: u64 = members.iter().map(|m| m.units).sum();
+        if persons.is_empty() {
+            return counted;
+        }
         scratch.persons.clear();
         members.iter().for_each(|m| scratch.persons.extend(&persons[m.start..m.end]));
         scratch.persons.sort_unstable();
