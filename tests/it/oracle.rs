@@ -112,7 +112,11 @@ fn anonymity_is_what_arx_and_pycanon_compute() {
     };
     let nine = levels(&ADULT);
     let eight: Vec<&str> = ADULT.into_iter().filter(|c| *c != "occupation").collect();
+    let eight_names: Vec<String> = eight.iter().map(|c| format!("\"{c}\"")).collect();
+    let eight_names = eight_names.join(", ");
     let eight = levels(&eight);
+    let published = format!("'{}'", written.path().join("published.csv").display());
+    let published_quasi = format!("quasi => [{eight_names}], sensitive => [occupation]");
     let anjana = data.join("adult").display().to_string();
     let plain: Vec<String> =
         ANJANA.iter().map(|(c, _)| format!("trim(CAST(\"{c}\" AS VARCHAR)) AS \"{c}\"")).collect();
@@ -138,7 +142,6 @@ fn anonymity_is_what_arx_and_pycanon_compute() {
             ),
         ),
         ("t0.2", format!("{occupation}, k => 5, t => 0.2, max_suppressed => 0.04")),
-        ("l3", format!("{occupation}, {l3}")),
         ("anjana k5", format!("{anjana_rows}, k => 5, quasi => [{anjana_levels}]")),
         (
             "anjana k5 1%",
@@ -172,6 +175,14 @@ fn anonymity_is_what_arx_and_pycanon_compute() {
         ),
         ("reports", runs.join(" UNION ALL ")),
         ("published", format!("SELECT *, occupation AS keep FROM k_anonymise({occupation}, {l3})")),
+        (
+            "published_measures",
+            format!(
+                "SELECT l.*, t_equal, k, classes FROM l_diversity({published}, {published_quasi}, l => 3) l \
+                 CROSS JOIN t_closeness({published}, {published_quasi}) t \
+                 CROSS JOIN k_anonymity({published}, quasi => [{eight_names}])"
+            ),
+        ),
     ];
     for (name, sql) in queries {
         comptoir(
