@@ -149,6 +149,7 @@ impl AggregateUDFImpl for Generalise {
             fields: result_fields(&types)?,
             types: types.into_iter().skip(1).collect(),
             batches: vec![],
+            bytes: 0,
         }))
     }
 
@@ -207,12 +208,24 @@ struct GeneraliseAccumulator {
     fields: Fields,
     types: Vec<DataType>,
     batches: Vec<Vec<ArrayRef>>,
+    bytes: usize,
 }
 
 impl GeneraliseAccumulator {
+    fn push(&mut self, columns: Vec<ArrayRef>) {
+        // A batch may be a slice of a greater one, whose other parts are counted where they come.
+        let bytes = |column: &ArrayRef| {
+            let bytes = column.to_data().get_slice_memory_size();
+            bytes.unwrap_or(column.len() * size_of::<u128>())
+        };
+        self.bytes += columns.iter().map(bytes).sum::<usize>();
+        self.batches.push(columns);
+    }
+
     /// All batches as one.
     fn columns(&mut self) -> Result<Vec<ArrayRef>> {
         let batches = std::mem::take(&mut self.batches);
+        self.bytes = 0;
         let column = |(index, data_type): (usize, &DataType)| {
             let parts: Vec<&dyn Array> = batches.iter().map(|b| b[index].as_ref()).collect();
             match parts.as_slice() {
@@ -229,7 +242,7 @@ impl Accumulator for GeneraliseAccumulator {
         if values[0].is_empty() {
             return Ok(());
         }
-        self.batches.push(values[1..].to_vec());
+        self.push(values[1..].to_vec());
         Ok(())
     }
 
@@ -245,7 +258,7 @@ impl Accumulator for GeneraliseAccumulator {
                 return exec_err!("`{NAME}` received a partial state that it did not write");
             }
             if !columns[0].is_empty() {
-                self.batches.push(columns);
+                self.push(columns);
             }
         }
         Ok(())
@@ -269,8 +282,7 @@ impl Accumulator for GeneraliseAccumulator {
     }
 
     fn size(&self) -> usize {
-        let arrays = self.batches.iter().flatten();
-        size_of_val(self) + arrays.map(|array| array.get_array_memory_size()).sum::<usize>()
+        size_of_val(self) + self.bytes
     }
 }
 

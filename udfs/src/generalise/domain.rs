@@ -506,7 +506,7 @@ fn date_part(text: &str, part: usize) -> Option<String> {
     Some(match part {
         0 => day.to_string(),
         1 => month.to_string(),
-        2 => format!("{year}-Q{}", (month.get(middle + 1..)?.parse::<u32>().ok()? + 2) / 3),
+        2 => format!("{year}-Q{}", month.get(middle + 1..)?.parse::<u32>().ok()?.div_ceil(3)),
         3 => year.to_string(),
         _ => format!("{}s", year.parse::<i64>().ok()?.div_euclid(10) * 10),
     })

@@ -190,7 +190,8 @@ impl Options {
             );
         }
         if self.t_distance == Distance::Hierarchical && self.t.is_some() {
-            for column in self.sensitive.iter().filter(|c| c.generaliser != "hierarchy") {
+            let without = self.sensitive.iter().find(|column| column.generaliser != "hierarchy");
+            if let Some(column) = without {
                 return plan_err!(
                     "`t_distance => 'hierarchical'` needs a hierarchy of `{0}`: write `sensitive => [hierarchy({0}, table)]`",
                     column.name

@@ -100,6 +100,8 @@ pub(super) struct Table<W> {
     /// Where the persons of each cell end; empty when there are none at all.
     pub(super) ends: Vec<usize>,
     pub(super) persons: Vec<u32>,
+    /// How many persons of a cell are listed at most.
+    limit: usize,
 }
 
 /// Memory that every roll-up uses again.
@@ -137,7 +139,10 @@ impl Slots {
 impl<W: Word> Table<W> {
     /// The cells at the bottom.
     pub(super) fn bottom(problem: &Problem, layout: &Layout) -> Self {
-        let mut table = Self { cells: vec![], ends: vec![], persons: vec![] };
+        // Where k alone is asked for, k persons of a cell say as much as all of them: any union of
+        // cells that holds them is large enough.
+        let limit = if problem.is_judged() { usize::MAX } else { problem.options.k as usize };
+        let mut table = Self { cells: vec![], ends: vec![], persons: vec![], limit };
         for record in &problem.records {
             let values = problem.values(record.combination as usize);
             let mut key = W::ZERO
@@ -180,7 +185,7 @@ impl<W: Word> Table<W> {
         }
         let (ends, persons) =
             if listed { self.regroup(&slots.targets, cells.len()) } else { (vec![], vec![]) };
-        Self { cells, ends, persons }
+        Self { cells, ends, persons, limit: self.limit }
     }
 
     /// The persons by the cells in which they are now, each once in a cell.
@@ -192,13 +197,15 @@ impl<W: Word> Table<W> {
         pairs.sort_unstable();
         pairs.dedup();
         let mut ends = vec![0; cells];
-        pairs.iter().for_each(|(target, _)| ends[*target as usize] += 1);
-        let mut end = 0;
-        for slot in &mut ends {
-            end += *slot;
-            *slot = end;
+        let mut persons = Vec::with_capacity(pairs.len());
+        for run in pairs.chunk_by(|a, b| a.0 == b.0) {
+            let listed = &run[..run.len().min(self.limit)];
+            persons.extend(listed.iter().map(|(_, person)| *person));
+            ends[run[0].0 as usize] = persons.len();
         }
-        (ends, pairs.into_iter().map(|(_, person)| person).collect())
+        // A cell without persons ends where the one before it does.
+        (1..cells).for_each(|cell| ends[cell] = ends[cell].max(ends[cell - 1]));
+        (ends, persons)
     }
 
     fn range(&self, cell: usize) -> std::ops::Range<usize> {

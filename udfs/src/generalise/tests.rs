@@ -349,6 +349,7 @@ fn accumulator(options: &Options, columns: &[ArrayRef]) -> Result<GeneraliseAccu
         fields: result_fields(&all)?,
         types,
         batches: vec![],
+        bytes: 0,
     })
 }
 
