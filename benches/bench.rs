@@ -30,12 +30,38 @@ const FUNCTIONS: &[(&str, &str)] = &[
         "SELECT elasticity_panel(p) FROM (SELECT sku, price_periods(date, quantity, net_price) AS p FROM unit_sales() GROUP BY sku)",
     ),
     (
+        "generalise",
+        "SELECT g['report']['dm'] FROM (SELECT generalise(named_struct('k', 5, 'quasi', named_struct('postal_code', ['prefix', '4', '3', '2'], 'city', ['plain'])), n, n, NULL, postal_code, city) AS g FROM (SELECT postal_code, city, count(*) AS n FROM customers GROUP BY postal_code, city))",
+    ),
+    (
         "journey_credits",
         "SELECT sum(c['credit_revenue']) FROM (SELECT unnest(journey_credits(at, touch, channel, NULL, channel = 'direct', order_id, revenue, NULL, NULL)) AS c FROM (SELECT customer_id, created_timestamp AS at, NULL AS touch, NULL AS channel, order_id, subtotal_price AS revenue FROM orders UNION ALL SELECT customer_id, event_timestamp, touchpoint_id, channel, NULL, NULL FROM touchpoints WHERE customer_id IS NOT NULL) GROUP BY customer_id)",
     ),
     (
         "journeys",
         "SELECT count(c['path']) FROM (SELECT unnest(journeys(at, touch, channel, NULL, channel = 'direct', order_id, revenue, NULL, NULL)) AS c FROM (SELECT customer_id, created_timestamp AS at, NULL AS touch, NULL AS channel, order_id, subtotal_price AS revenue FROM orders UNION ALL SELECT customer_id, event_timestamp, touchpoint_id, channel, NULL, NULL FROM touchpoints WHERE customer_id IS NOT NULL) GROUP BY customer_id)",
+    ),
+    (
+        "k_anonymise",
+        "SELECT count(*) FROM k_anonymise(customers, k => 5, quasi => [prefix(postal_code, 4, 3, 2), city, date_parts(created_timestamp, 'month', 'year'), country_code], keep => [acquisition_channel], max_suppressed => 0.02)",
+    ),
+    (
+        "k_anonymise/mondrian",
+        "SELECT count(*) FROM k_anonymise(customers, k => 5, quasi => [postal_code, city, created_timestamp, country_code], method => 'mondrian')",
+    ),
+    (
+        "k_anonymise/unit",
+        "SELECT count(*) FROM k_anonymise(orders, k => 5, unit => customer_id, quasi => [date_parts(created_timestamp, 'day', 'month', 'year'), width(subtotal_price, 10, 50)], max_suppressed => 0.02)",
+    ),
+    (
+        "k_anonymise_report",
+        "SELECT * FROM k_anonymise_report(customers, k => 5, quasi => [prefix(postal_code, 4, 3, 2), country_code], sensitive => [acquisition_channel], l => 2, t => 0.5)",
+    ),
+    ("k_anonymity", "SELECT * FROM k_anonymity(customers, quasi => [postal_code, city])"),
+    ("keyed_hash", "SELECT max(keyed_hash(7, order_id, subtotal_price)) FROM orders"),
+    (
+        "l_diversity",
+        "SELECT * FROM l_diversity(customers, quasi => [city], sensitive => [acquisition_channel])",
     ),
     (
         "order_summary",
@@ -55,12 +81,20 @@ const FUNCTIONS: &[(&str, &str)] = &[
         "SELECT sum(CASE WHEN currency = 'EUR' THEN subtotal_price ELSE raise('no euros') END) FROM orders",
     ),
     (
+        "reid_risk",
+        "SELECT * FROM reid_risk(orders, quasi => [channel, currency], unit => customer_id)",
+    ),
+    (
         "removal_effects",
         "SELECT removal_effects([channel, medium, channel], 1, 2) FROM touchpoints",
     ),
     ("rescale", "SELECT sum(rescale(subtotal_price, 0.3)) FROM orders"),
     ("score", "SELECT sum(score(subtotal_price, [20, 40, 80, 160])) FROM orders"),
     ("score_bounds", "SELECT score_bounds(subtotal_price, 5) FROM orders"),
+    (
+        "t_closeness",
+        "SELECT * FROM t_closeness(customers, quasi => [city], sensitive => [acquisition_channel])",
+    ),
     (
         "touch_credits",
         "SELECT sum(c['credit_revenue']) FROM (SELECT unnest(touch_credits(at, touch, channel, NULL, channel = 'direct', order_id, revenue, NULL, NULL)) AS c FROM (SELECT customer_id, created_timestamp AS at, NULL AS touch, NULL AS channel, order_id, subtotal_price AS revenue FROM orders UNION ALL SELECT customer_id, event_timestamp, touchpoint_id, channel, NULL, NULL FROM touchpoints WHERE customer_id IS NOT NULL) GROUP BY customer_id)",

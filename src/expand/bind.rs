@@ -7,7 +7,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use comptoir_udfs::{Arguments, ParameterKind, RelationFunction};
+use comptoir_udfs::{
+    Arguments, CallTakes, ColumnCall, ListedColumn, ParameterKind, RelationFunction,
+};
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{DFSchema, DFSchemaRef, ScalarValue, Span, TableReference};
 use datafusion::error::DataFusionError;
@@ -854,6 +856,15 @@ pub(super) fn relation_function(
                     .map_err(|e| e.at(place))?;
                 bound = bound.with_column(parameter.name, expr);
             }
+            (ParameterKind::Columns { calls, .. }, Some((_, value))) => {
+                let (relation, schema) =
+                    input.as_ref().ok_or_else(|| lacks(parameter.name, parameter.description))?;
+                let columns =
+                    ColumnList { functions, parameter: parameter.name, calls, relation, schema }
+                        .bind(value, context)
+                        .map_err(|e| if e.span.is_some() { e } else { e.at(place) })?;
+                bound = bound.with_columns(parameter.name, columns);
+            }
             (ParameterKind::Scalar { data_type, .. }, Some((_, value))) => {
                 let wrong = || {
                     Error::query(format!(
@@ -880,11 +891,192 @@ pub(super) fn relation_function(
             (ParameterKind::Scalar { default: Some(default), .. }, None) => {
                 bound = bound.with_scalar(parameter.name, lit(default.clone()));
             }
-            (ParameterKind::Column { optional: true }, None) => {}
+            (
+                ParameterKind::Column { optional: true }
+                | ParameterKind::Columns { optional: true, .. },
+                None,
+            ) => {}
             (_, None) => return Err(lacks(parameter.name, parameter.description)),
         }
     }
     Ok(bound)
+}
+
+/// What a list of columns is bound with.
+struct ColumnList<'a> {
+    functions: &'a TableFunctions,
+    parameter: &'a str,
+    calls: &'static [ColumnCall],
+    relation: &'a str,
+    schema: &'a DFSchemaRef,
+}
+
+impl ColumnList<'_> {
+    /// The columns of `[a, call(b, …)]`, or of one of them without brackets.
+    fn bind(
+        &self,
+        value: &Expr,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<Vec<ListedColumn>> {
+        let elements = match value {
+            Expr::Array(array) => array.elem.as_slice(),
+            other => std::slice::from_ref(other),
+        };
+        if elements.is_empty() {
+            return Err(Error::query(format!("`{}` needs a column", self.parameter))
+                .hint(format!("write `{} => [a, b]`", self.parameter)));
+        }
+        let mut columns: Vec<ListedColumn> = vec![];
+        for element in elements {
+            let place = Span::try_from_sqlparser_span(element.span());
+            let column = self
+                .element(element, context)
+                .map_err(|e| if e.span.is_some() { e } else { e.at(place) })?;
+            if columns.iter().any(|c| c.name == column.name) {
+                return Err(Error::query(format!(
+                    "`{}` has the column `{}` twice",
+                    self.parameter, column.name
+                ))
+                .at(place));
+            }
+            columns.push(column);
+        }
+        Ok(columns)
+    }
+
+    fn element(
+        &self,
+        element: &Expr,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<ListedColumn> {
+        if let Expr::Function(function) = element {
+            let call = call_of(function.clone())?;
+            let name = normalise(&call.name);
+            if let Some(known) = self.calls.iter().find(|c| c.name == name) {
+                return self.call(known, &call, context);
+            }
+        }
+        let expr = column_argument(self.parameter, element, self.schema, self.relation, context)
+            .map_err(|e| self.mention_calls(element, e))?;
+        let name = match &expr {
+            PlanExpr::Column(column) => column.name.clone(),
+            _ => element.to_string(),
+        };
+        Ok(ListedColumn { name, expr, call: None, values: vec![], relation: None })
+    }
+
+    /// A function that nobody knows may be meant for a call of the list's own.
+    fn mention_calls(&self, element: &Expr, error: Error) -> Error {
+        let Expr::Function(function) = element else { return error };
+        if self.calls.is_empty() {
+            return error;
+        }
+        let name = normalise(&super::last_ident(&function.name));
+        let examples: Vec<&str> = self.calls.iter().map(|c| c.example).collect();
+        let error = match error.message.starts_with("Invalid function") {
+            true => Error::query(format!(
+                "there is neither a function nor a way to list a column `{name}`"
+            )),
+            false => error,
+        };
+        let error = error.note(format!("`{}` also takes {}", self.parameter, examples.join(", ")));
+        match nearest(&name, self.calls.iter().map(|c| c.name)).first() {
+            Some(near) => error.hint(format!("did you mean `{near}(…)`?")),
+            None => error,
+        }
+    }
+
+    fn call(
+        &self,
+        known: &ColumnCall,
+        call: &Call,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<ListedColumn> {
+        let example = || format!("write it like `{}`", known.example);
+        let mut values = vec![];
+        for argument in &call.arguments {
+            match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => values.push(value),
+                other => {
+                    return Err(Error::query(format!(
+                        "`{other}` cannot be an argument of `{}`",
+                        known.name
+                    ))
+                    .at(place_of(other))
+                    .hint(example()));
+                }
+            }
+        }
+        let Some((column, rest)) = values.split_first() else {
+            return Err(Error::query(format!("`{}` needs a column", known.name)).hint(example()));
+        };
+        let expr = column_argument(self.parameter, column, self.schema, self.relation, context)
+            .map_err(|e| e.at(Span::try_from_sqlparser_span(column.span())))?;
+        let name = match &expr {
+            PlanExpr::Column(column) => column.name.clone(),
+            _ => column.to_string(),
+        };
+        let mut listed =
+            ListedColumn { name, expr, call: Some(known.name), values: vec![], relation: None };
+        match (known.takes, rest) {
+            (CallTakes::Nothing, []) => {}
+            (CallTakes::Relation, [table]) => {
+                listed.relation = Some(relation(self.functions, known.name, table, context)?);
+            }
+            (CallTakes::Values, [_, ..]) => {
+                for value in rest {
+                    let place = Span::try_from_sqlparser_span(value.span());
+                    let constant = self
+                        .constant(value, context)?
+                        .filter(|constant| !constant.is_null())
+                        .ok_or_else(|| {
+                            Error::query(format!(
+                                "`{}` takes constants after the column; found `{value}`",
+                                known.name
+                            ))
+                            .at(place)
+                            .hint(example())
+                        })?;
+                    listed.values.push(constant);
+                }
+            }
+            (CallTakes::Nothing, _) => {
+                return Err(
+                    Error::query(format!("`{}` takes a column only", known.name)).hint(example())
+                );
+            }
+            (CallTakes::Relation, _) => {
+                return Err(Error::query(format!(
+                    "`{}` takes a column and a relation",
+                    known.name
+                ))
+                .hint(example()));
+            }
+            (CallTakes::Values, _) => {
+                return Err(Error::query(format!(
+                    "`{}` takes a column and one constant or more",
+                    known.name
+                ))
+                .hint(example()));
+            }
+        }
+        Ok(listed)
+    }
+
+    /// The value of an expression without columns, or `None` for another.
+    fn constant(
+        &self,
+        value: &Expr,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<Option<ScalarValue>> {
+        match context.sql_to_expr(value.clone(), &DFSchema::empty()) {
+            Ok(planned) if !planned.exists_outer() => {
+                let state = self.functions.state()?;
+                Ok(evaluate(planned, &state.read())?)
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 /// True for a name that an expansion made up.

@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
+use comptoir_udfs::{CallTakes, ColumnCall, ParameterKind};
 use datafusion::common::{Span, TableReference};
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, MacroArg, ObjectName,
@@ -114,6 +115,10 @@ impl Rewriter<'_> {
                 }
                 _ => continue,
             };
+            if let Some(calls) = callee.column_calls(i, named.as_deref()) {
+                self.relations_of_columns(calls, value)?;
+                continue;
+            }
             match callee.relation(i, named.as_deref()) {
                 // A parameter that also takes a word takes this one as a word.
                 Some(or_word) if or_word && super::bind::is_text(value) => {}
@@ -122,6 +127,26 @@ impl Rewriter<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Renames the relations in a list of columns: the table in `hierarchy(city, table)`.
+    fn relations_of_columns(&mut self, calls: &[ColumnCall], value: &mut Expr) -> Result<()> {
+        match value {
+            Expr::Array(array) => {
+                array.elem.iter_mut().try_for_each(|e| self.relations_of_columns(calls, e))
+            }
+            Expr::Function(Function { name, args: FunctionArguments::List(list), .. }) => {
+                let name = normalise(&last_ident(name));
+                let takes_one = |c: &&ColumnCall| c.name == name && c.takes == CallTakes::Relation;
+                match (calls.iter().find(takes_one), list.args.get_mut(1)) {
+                    (Some(_), Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(table)))) => {
+                        self.argument(table)
+                    }
+                    _ => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
     }
 
     fn argument(&mut self, value: &mut Expr) -> Result<()> {
@@ -288,12 +313,24 @@ impl Rewriter<'_> {
 }
 
 impl Callee {
+    /// What the list of columns at a place, or of a name, may hold besides columns.
+    fn column_calls(&self, place: usize, name: Option<&str>) -> Option<&'static [ColumnCall]> {
+        let Callee::Rust(function) = self else { return None };
+        let parameter = match name {
+            Some(name) => function.parameters().iter().find(|p| p.name == name),
+            None => function.parameters().get(place),
+        };
+        match parameter?.kind {
+            ParameterKind::Columns { calls, .. } => Some(calls),
+            _ => None,
+        }
+    }
+
     /// Whether the argument at a place, or of a name, is a relation; and if so, whether it may be a word instead.
     fn relation(&self, place: usize, name: Option<&str>) -> Option<bool> {
         match self {
             Callee::Listing => None,
             Callee::Rust(function) => {
-                use comptoir_udfs::ParameterKind;
                 let parameter = match name {
                     Some(name) => function.parameters().iter().find(|p| p.name == name),
                     None => function.parameters().get(place),

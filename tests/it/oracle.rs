@@ -212,6 +212,144 @@ fn price_elasticity_does_not_depend_on_the_number_of_threads() {
     }
 }
 
+/// The columns of ARX's Adult data; the last two stand here in the order of the published figures.
+const ADULT: [&str; 9] = [
+    "sex",
+    "age",
+    "race",
+    "marital-status",
+    "education",
+    "native-country",
+    "workclass",
+    "occupation",
+    "salary-class",
+];
+
+/// The columns of anjana's Adult data that its hierarchies generalise, and their files.
+const ANJANA: [(&str, &str); 6] = [
+    ("age", "age"),
+    ("education", "education"),
+    ("marital-status", "marital"),
+    ("occupation", "occupation"),
+    ("sex", "sex"),
+    ("native-country", "country"),
+];
+
+#[test]
+fn anonymity_is_what_arx_and_pycanon_compute() {
+    let Some(data) = data() else { return };
+    let written = tempfile::tempdir().expect("a folder for answers");
+    let arx = data.join("adult/arx").display().to_string();
+    let adult = format!("'{arx}/adult.csv?delimiter=;'");
+    let levels = |columns: &[&str]| {
+        let one = |c: &&str| {
+            format!("hierarchy(\"{c}\", '{arx}/adult_hierarchy_{c}.csv?delimiter=;&header=false')")
+        };
+        columns.iter().map(one).collect::<Vec<_>>().join(", ")
+    };
+    let nine = levels(&ADULT);
+    let eight: Vec<&str> = ADULT.into_iter().filter(|c| *c != "occupation").collect();
+    let eight_names: Vec<String> = eight.iter().map(|c| format!("\"{c}\"")).collect();
+    let eight_names = eight_names.join(", ");
+    let eight = levels(&eight);
+    let published = format!("'{}'", written.path().join("published.csv").display());
+    let published_quasi = format!("quasi => [{eight_names}], sensitive => [occupation]");
+    let anjana = data.join("adult").display().to_string();
+    let plain: Vec<String> =
+        ANJANA.iter().map(|(c, _)| format!("trim(CAST(\"{c}\" AS VARCHAR)) AS \"{c}\"")).collect();
+    // Numbers stay numbers, for Mondrian.
+    let plain = plain.join(", ").replacen("trim(CAST(\"age\" AS VARCHAR))", "age", 1);
+    let anjana_rows = format!("(SELECT {plain} FROM '{anjana}/adult.csv')");
+    let anjana_levels: Vec<String> = ANJANA
+        .iter()
+        .map(|(c, file)| {
+            format!("hierarchy(\"{c}\", '{anjana}/hierarchies/{file}.csv?header=false')")
+        })
+        .collect();
+    let anjana_levels = anjana_levels.join(", ");
+    let occupation = format!("{adult}, quasi => [{eight}], sensitive => [occupation]");
+    let l3 = "k => 5, l => 3, l_kind => 'entropy', max_suppressed => 0.04";
+
+    let runs = [
+        ("k5", format!("{adult}, k => 5, max_suppressed => 0.02, quasi => [{nine}]")),
+        (
+            "entropy k5",
+            format!(
+                "{adult}, k => 5, max_suppressed => 0.04, metric => 'entropy', quasi => [{nine}]"
+            ),
+        ),
+        ("t0.2", format!("{occupation}, k => 5, t => 0.2, max_suppressed => 0.04")),
+        ("anjana k5", format!("{anjana_rows}, k => 5, quasi => [{anjana_levels}]")),
+        (
+            "anjana k5 1%",
+            format!("{anjana_rows}, k => 5, max_suppressed => 0.01, quasi => [{anjana_levels}]"),
+        ),
+        (
+            "mondrian k5",
+            format!("{anjana_rows}, k => 5, method => 'mondrian', quasi => [{anjana_levels}]"),
+        ),
+    ];
+    let runs: Vec<String> = runs
+        .iter()
+        .map(|(run, call)| format!("SELECT '{run}' AS run, * FROM k_anonymise_report({call})"))
+        .collect();
+    let coarse = "quasi => [sex, race, \"marital-status\"]";
+    let queries = [
+        (
+            "risk",
+            format!(
+                "SELECT * FROM reid_risk({adult}, quasi => [{}])",
+                ADULT.map(|c| format!("\"{c}\"")).join(", ")
+            ),
+        ),
+        (
+            "measures",
+            format!(
+                "SELECT l.*, t_equal, t_ordered, k FROM l_diversity({adult}, {coarse}, sensitive => [occupation, age]) l \
+                 JOIN t_closeness({adult}, {coarse}, sensitive => [occupation, age]) t ON l.\"column\" = t.\"column\" \
+                 CROSS JOIN k_anonymity({adult}, {coarse})"
+            ),
+        ),
+        ("reports", runs.join(" UNION ALL ")),
+        ("published", format!("SELECT *, occupation AS keep FROM k_anonymise({occupation}, {l3})")),
+        (
+            "published_measures",
+            format!(
+                "SELECT l.*, t_equal, k, classes FROM l_diversity({published}, {published_quasi}, l => 3) l \
+                 CROSS JOIN t_closeness({published}, {published_quasi}) t \
+                 CROSS JOIN k_anonymity({published}, quasi => [{eight_names}])"
+            ),
+        ),
+    ];
+    for (name, sql) in queries {
+        comptoir(
+            &format!("{arx}/adult.csv?delimiter=;"),
+            &sql,
+            &written.path().join(format!("{name}.csv")),
+            &[],
+        );
+    }
+    oracle("anonymity.py", &[&data, written.path(), &pycanon()]);
+}
+
+/// pycanon in a folder of its own: it asks for an older numpy than it needs.
+fn pycanon() -> PathBuf {
+    const PYCANON: &str = "pycanon==1.3.5";
+    let python = python();
+    let home = target().join(PYCANON);
+    let lock = File::create(target().join("pycanon.lock")).expect("a lock file");
+    lock.lock().expect("the lock, free in the end");
+    if !home.join("pycanon/__init__.py").is_file() {
+        succeed(
+            Command::new(python)
+                .args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"])
+                .arg(&home)
+                .arg(PYCANON),
+        );
+    }
+    home
+}
+
 fn cdnow_data(data: &Path) -> String {
     let file = data.join("cdnow/CDNOW_master.txt");
     format!("{}?format=csv&delimiter=whitespace", file.display())

@@ -25,10 +25,16 @@
 
 #![deny(missing_docs)]
 
+mod anonymity;
 mod attribution;
 mod cross_elasticity;
 mod elasticity_fit;
 mod elasticity_panel;
+mod generalise;
+mod k_anonymise;
+mod k_anonymity;
+mod keyed_hash;
+mod l_diversity;
 mod literal;
 mod order_summary;
 mod ordered_key;
@@ -37,6 +43,7 @@ mod price_periods;
 mod profile;
 mod raise;
 mod regression;
+mod reid_risk;
 mod relation;
 mod removal_effects;
 mod rescale;
@@ -52,7 +59,9 @@ use datafusion_common::Result;
 use datafusion_expr::registry::FunctionRegistry;
 use datafusion_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
-pub use relation::{Arguments, Parameter, ParameterKind, RelationFunction};
+pub use relation::{
+    Arguments, CallTakes, ColumnCall, ListedColumn, Parameter, ParameterKind, RelationFunction,
+};
 
 /// The scalar functions.
 pub fn scalars() -> Vec<Arc<ScalarUDF>> {
@@ -63,6 +72,7 @@ pub fn scalars() -> Vec<Arc<ScalarUDF>> {
         Arc::new(rescale::rescale()),
         Arc::new(score::score()),
     ]
+    vec![Arc::new(keyed_hash::keyed_hash()), Arc::new(raise::raise()), Arc::new(score::score())]
 }
 
 /// The aggregate functions.
@@ -70,6 +80,7 @@ pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
     vec![
         Arc::new(attribution::channel_credits()), //
         Arc::new(elasticity_panel::elasticity_panel()),
+        Arc::new(generalise::generalise()),
         Arc::new(attribution::journey_credits()),
         Arc::new(attribution::journeys()),
         Arc::new(order_summary::order_summary()),
@@ -89,7 +100,13 @@ pub fn windows() -> Vec<Arc<WindowUDF>> {
 /// The relation functions, which a planner calls; DataFusion has no registry for them.
 pub fn relations() -> Vec<Arc<dyn RelationFunction>> {
     vec![
-        profile::profile(), //
+        k_anonymise::k_anonymise(), //
+        k_anonymise::k_anonymise_report(),
+        k_anonymity::k_anonymity(),
+        l_diversity::l_diversity(),
+        profile::profile(),
+        reid_risk::reid_risk(),
+        l_diversity::t_closeness(),
     ]
 }
 

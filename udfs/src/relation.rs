@@ -50,7 +50,9 @@ impl Parameter {
     pub fn is_optional(&self) -> bool {
         match &self.kind {
             ParameterKind::Relation => false,
-            ParameterKind::Column { optional } => *optional,
+            ParameterKind::Column { optional } | ParameterKind::Columns { optional, .. } => {
+                *optional
+            }
             ParameterKind::Scalar { default, .. } => default.is_some(),
         }
     }
@@ -66,6 +68,14 @@ pub enum ParameterKind {
         /// Whether a call may leave it out.
         optional: bool,
     },
+    /// Several columns of the input, `[a, b]`, or one without brackets: each a column, an
+    /// expression over columns, or a call of one of `calls`.
+    Columns {
+        /// Whether a call may leave them out.
+        optional: bool,
+        /// What may be written around a column.
+        calls: &'static [ColumnCall],
+    },
     /// An expression without columns, cast to a type.
     Scalar {
         /// The type that the function receives.
@@ -73,6 +83,44 @@ pub enum ParameterKind {
         /// What the function receives when a call leaves it out; `None` when it may not.
         default: Option<ScalarValue>,
     },
+}
+
+/// What a list of columns may hold besides plain columns: `name(column, …)`. It is no function of
+/// SQL; it tells the relation function how to treat the column.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ColumnCall {
+    /// The name, in snake case, which no function of SQL has.
+    pub name: &'static str,
+    /// What follows the column.
+    pub takes: CallTakes,
+    /// An example, for messages.
+    pub example: &'static str,
+}
+
+/// What follows the column in a [`ColumnCall`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallTakes {
+    /// Nothing.
+    Nothing,
+    /// One constant or more.
+    Values,
+    /// One relation: a table, a view, a CTE, a subquery or another call.
+    Relation,
+}
+
+/// One element of a list of columns.
+#[derive(Clone, Debug)]
+pub struct ListedColumn {
+    /// The column's name, or the text of an expression.
+    pub name: String,
+    /// The column, an expression over the columns of the input.
+    pub expr: Expr,
+    /// The name of the [`ColumnCall`] around it.
+    pub call: Option<&'static str>,
+    /// The constants of the call.
+    pub values: Vec<ScalarValue>,
+    /// The relation of the call.
+    pub relation: Option<LogicalPlan>,
 }
 
 /// The arguments of one call by the name of their parameter.
@@ -89,6 +137,7 @@ pub struct Arguments {
 enum Argument {
     Relation(LogicalPlan),
     Column(Expr),
+    Columns(Vec<ListedColumn>),
     Scalar(Expr),
 }
 
@@ -97,6 +146,7 @@ impl Argument {
         match self {
             Self::Relation(_) => "a relation",
             Self::Column(_) => "a column",
+            Self::Columns(_) => "a list of columns",
             Self::Scalar(_) => "a scalar",
         }
     }
@@ -116,6 +166,11 @@ impl Arguments {
     /// Adds an expression over the columns of the input.
     pub fn with_column(self, name: impl Into<String>, expr: Expr) -> Self {
         self.with(name, Argument::Column(expr))
+    }
+
+    /// Adds a list of columns.
+    pub fn with_columns(self, name: impl Into<String>, columns: Vec<ListedColumn>) -> Self {
+        self.with(name, Argument::Columns(columns))
     }
 
     /// Adds an expression without columns: a literal, or a placeholder of a prepared statement.
@@ -152,6 +207,15 @@ impl Arguments {
     /// The column `name`, or `None` when the call leaves it out.
     pub fn optional_column(&self, name: &str) -> Result<Option<&Expr>> {
         if self.arguments.contains_key(name) { self.column(name).map(Some) } else { Ok(None) }
+    }
+
+    /// The list of columns `name`; empty when the call leaves it out.
+    pub fn columns(&self, name: &str) -> Result<&[ListedColumn]> {
+        match self.arguments.get(name) {
+            None => Ok(&[]),
+            Some(Argument::Columns(columns)) => Ok(columns),
+            Some(other) => self.wrong_kind(name, "a list of columns", other),
+        }
     }
 
     /// The scalar `name` as an expression, which may be a placeholder.
@@ -194,12 +258,23 @@ mod tests {
 
     use super::*;
 
+    fn listed(name: &str) -> ListedColumn {
+        ListedColumn {
+            name: name.into(),
+            expr: col(name),
+            call: None,
+            values: vec![],
+            relation: None,
+        }
+    }
+
     #[test]
     fn arguments_are_found_by_name_and_kind() -> Result<()> {
         let plan = LogicalPlanBuilder::empty(true).build()?;
         let arguments = Arguments::new("shift")
             .with_relation("input", plan.clone())
             .with_column("by", col("a"))
+            .with_columns("keys", vec![listed("b")])
             .with_scalar("steps", lit(3_i64))
             .with_scalar("later", placeholder("$1"));
         assert_eq!(arguments.function(), "shift");
@@ -207,6 +282,8 @@ mod tests {
         assert_eq!(arguments.column("by")?, &col("a"));
         assert_eq!(arguments.optional_column("by")?, Some(&col("a")));
         assert_eq!(arguments.optional_column("over")?, None);
+        assert_eq!(arguments.columns("keys")?.len(), 1);
+        assert_eq!(arguments.columns("others")?.len(), 0);
         assert_eq!(arguments.literal("steps")?, &ScalarValue::Int64(Some(3)));
         assert_eq!(arguments.scalar("later")?, &placeholder("$1"));
 
@@ -220,6 +297,10 @@ mod tests {
         assert_eq!(
             message(arguments.column("input").map(Expr::to_string)),
             "Error during planning: `shift`: argument `input` must be a column, found a relation"
+        );
+        assert_eq!(
+            message(arguments.columns("by").map(|_| String::new())),
+            "Error during planning: `shift`: argument `by` must be a list of columns, found a column"
         );
         assert_eq!(
             message(arguments.literal("later").map(ScalarValue::to_string)),
