@@ -85,6 +85,7 @@
 -- returns  assumed_components VARCHAR[] the components that rest on a default of the playbook
 -- returns  break_even_price NUMERIC the net price of a unit at which this volume would pay the total cost
 -- returns  payment_fees NUMERIC the product's share of payment fees; NULL where they are within fulfillment
+-- returns  inbound_cost NUMERIC the way to the warehouse alone, which inbound_packaging includes
 -- returns  period_start DATE first day of the row
 -- returns  period_end DATE last day of the row
 -- returns  warnings VARCHAR doubts about this row, such as no_sales, all_returned, negative_stock, not_in_products; NULL for none
@@ -892,6 +893,7 @@ SELECT
     assumed AS assumed_components,
     CASE WHEN net_units > 0 THEN CAST((purchase_cost + known_cost) / net_units AS DECIMAL(18, 4)) END AS break_even_price,
     CASE WHEN detail THEN fees ELSE CAST(NULL AS DECIMAL(18, 4)) END AS payment_fees,
+    CAST(inbound_cost AS DECIMAL(18, 4)) AS inbound_cost,
     period_start,
     period_end,
     nullif(concat_ws(
