@@ -91,8 +91,8 @@
 -- returns  warnings VARCHAR doubts about this row, such as no_sales, all_returned, negative_stock, not_in_products; NULL for none
 -- grain    one row per product (and month) that was sold, returned, stocked or written about in the period
 -- source   the seven components of the product's cost template; keys as in Odoo's landed costs (quantity, weight, volume, equal)
---          and its rest to the last line. A pool is split at each order into 10^-14ths, added up by product, and the sum rounded by
---          largest remainder. Two passes over the lines, O(lines + stock rows + orders); memory O(orders + products * days).
+--          and its rest to the last line. An order's costs are split over its lines to 10^-14, added up by product, and apportion() rounds
+--          the sums by largest remainder. Two passes over the lines, O(lines + stock rows + orders); memory O(orders + products * days).
 -- example  SELECT sku, net_units, net_revenue, total_cost_per_unit, unit_margin, cm3, is_complete FROM sku_true_cost(storage_rate => 0.055) ORDER BY net_revenue DESC LIMIT 10
 CREATE MACRO sku_true_cost(
     orders := orders,
@@ -144,7 +144,7 @@ WITH RECURSIVE order_rows AS (
         ) + greatest(
             coalesce(max(CAST(shipping_expense AS DECIMAL(18, 4))), 0) - coalesce(max(CAST(shipping_cost AS DECIMAL(18, 4))), 0), 0
         ) AS fulfillment,
-        pick_pack_cost IS NULL AND defaults = 'playbook' AND max(order_pick_pack) IS NULL AS is_assumed
+        pick_pack_cost IS NULL AND defaults = 'playbook' AND count(order_pick_pack) = 0 AS is_assumed
     FROM orders
     WHERE
         (include_tests OR is_test_order IS NOT TRUE)
@@ -156,19 +156,70 @@ WITH RECURSIVE order_rows AS (
 
 -- Each customer's first order, of all orders, not of the period's.
 first_orders AS (
-    SELECT first_value(order_id ORDER BY placed_at, order_id) AS order_id
+    SELECT
+        first_value(order_id ORDER BY placed_at, order_id) AS order_id,
+        coalesce(first_value(channel ORDER BY placed_at, order_id), '(unknown)') AS channel,
+        CAST(date_trunc('month', min(placed_at)) AS DATE) AS month,
+        CAST(min(placed_at) AS DATE) AS day
     FROM order_rows
     WHERE customer IS NOT NULL
     GROUP BY customer
+),
+
+spent AS (
+    SELECT
+        CAST(date_trunc('month', date_day) AS DATE) AS month,
+        coalesce(channel, '(unknown)') AS channel,
+        sum(CAST(spend AS DECIMAL(18, 4))) AS amount,
+        min(currency) AS currency_low,
+        max(currency) AS currency_high
+    FROM ad_spend
+    WHERE
+        (from_date IS NULL OR date_day >= from_date)
+        AND (to_date IS NULL OR date_day <= to_date)
+        AND (cac_cost_types IS NULL OR array_has(cac_cost_types, cost_type))
+    GROUP BY date_trunc('month', date_day), channel
+),
+
+won AS (
+    SELECT channel, month, count(*) AS orders
+    FROM first_orders
+    WHERE (from_date IS NULL OR day >= from_date) AND (to_date IS NULL OR day <= to_date)
+    GROUP BY channel, month
+),
+
+cac AS (
+    SELECT
+        spent.channel, spent.month, spent.amount, spent.currency_low, spent.currency_high,
+        won.orders IS NOT NULL AS has_won,
+        CAST(CAST(spent.amount AS DECIMAL(38, 14)) / CAST(won.orders AS DECIMAL(9, 0)) AS DECIMAL(28, 12)) AS each
+    FROM won
+    RIGHT JOIN spent ON won.channel = spent.channel AND won.month = spent.month
+),
+
+spent_in_all AS (
+    SELECT
+        CASE WHEN period = 'month' THEN month ELSE DATE '1970-01-01' END AS bucket,
+        sum(amount) AS spent,
+        sum(CASE WHEN has_won THEN amount ELSE 0 END) AS spent_on_firsts,
+        min(currency_low) AS spent_low,
+        max(currency_high) AS spent_high
+    FROM cac
+    GROUP BY CASE WHEN period = 'month' THEN month ELSE DATE '1970-01-01' END
 ),
 
 placed AS (
     SELECT
         o.order_id,
         CAST(o.placed_at AS DATE) AS day,
-        CASE WHEN f.order_id IS NOT NULL THEN coalesce(o.channel, '(unknown)') END AS acquired_by,
+        f.order_id IS NOT NULL AS is_first,
+        f.each,
         o.currency_low, o.currency_high, o.fee, o.fulfillment, o.is_assumed
-    FROM first_orders AS f
+    FROM (
+        SELECT first_orders.order_id, cac.each
+        FROM cac
+        RIGHT JOIN first_orders ON cac.channel = first_orders.channel AND cac.month = first_orders.month
+    ) AS f
     RIGHT JOIN order_rows AS o ON f.order_id = o.order_id
     WHERE
         (from_date IS NULL OR CAST(o.placed_at AS DATE) >= from_date)
@@ -232,7 +283,7 @@ order_weights AS (
 weighed AS (
     SELECT
         s.sku, s.units, s.back, s.lost, s.in_doubt, s.handling, s.paid, s.net,
-        w.day, w.acquired_by, w.currency_low, w.currency_high, w.fee, w.fulfillment, w.is_assumed,
+        w.day, w.is_first, w.each, w.currency_low, w.currency_high, w.fee, w.fulfillment, w.is_assumed,
         CASE
             WHEN fulfillment_key = 'revenue' AND w.net > 0 THEN CAST(greatest(s.net, 0) AS DECIMAL(18, 4))
             WHEN fulfillment_key = 'half' AND w.units > 0 THEN CAST(w.units + s.units * w.lines AS DECIMAL(18, 4))
@@ -268,7 +319,7 @@ weighed AS (
 -- What happened to a product on a day: sales, stock counts, tickets.
 activity AS (
     SELECT
-        sku, day, acquired_by,
+        sku, day,
         sum(units) AS units,
         sum(back) AS back,
         sum(lost) AS lost,
@@ -277,9 +328,8 @@ activity AS (
         sum(handling) AS handling,
         sum(CAST(fulfillment * fulfillment_part AS DECIMAL(38, 10)) / CAST(fulfillment_whole AS DECIMAL(28, 4))) AS fulfillment,
         sum(CAST(fee * fee_part AS DECIMAL(38, 10)) / CAST(fee_whole AS DECIMAL(28, 4))) AS fee,
-        sum(
-            CASE WHEN acquired_by IS NOT NULL THEN CAST(first_part AS DECIMAL(38, 10)) / CAST(first_whole AS DECIMAL(28, 4)) END
-        ) AS firsts,
+        sum(CAST(each * first_part AS DECIMAL(38, 10)) / CAST(first_whole AS DECIMAL(28, 4))) AS won,
+        sum(CASE WHEN is_first THEN CAST(first_part AS DECIMAL(38, 10)) / CAST(first_whole AS DECIMAL(28, 4)) END) AS firsts,
         count(*) FILTER (WHERE fulfillment IS NULL) AS fulfillment_unknown,
         count(*) FILTER (WHERE is_assumed) AS fulfillment_assumed,
         count(*) FILTER (WHERE fee IS NULL) AS fee_unknown,
@@ -289,33 +339,39 @@ activity AS (
         count(*) FILTER (WHERE currency_low IS NULL) AS without_currency,
         CAST(0 AS DECIMAL(18, 4)) AS ticket_cost,
         CAST(0 AS DECIMAL(18, 4)) AS on_hand,
-        CAST(NULL AS DECIMAL(18, 4)) AS stock_cost,
+        CAST(0 AS DECIMAL(18, 4)) AS valued,
         CAST(0 AS BIGINT) AS negative_stock
     FROM weighed
-    GROUP BY sku, day, acquired_by
+    GROUP BY sku, day
     UNION ALL
     SELECT
-        sku, CAST(snapshot_date AS DATE) AS day, CAST(NULL AS VARCHAR) AS acquired_by,
+        sku, CAST(snapshot_date AS DATE) AS day,
         0 AS units, 0 AS back, 0 AS lost, 0 AS in_doubt, 0 AS net, 0 AS handling, 0 AS fulfillment, 0 AS fee,
-        CAST(NULL AS DECIMAL(38, 14)) AS firsts,
+        CAST(NULL AS DECIMAL(38, 14)) AS won, CAST(NULL AS DECIMAL(38, 14)) AS firsts,
         0 AS fulfillment_unknown, 0 AS fulfillment_assumed, 0 AS fee_unknown, 0 AS unreadable,
         CAST(NULL AS VARCHAR) AS currency_low, CAST(NULL AS VARCHAR) AS currency_high, 0 AS without_currency,
         CAST(0 AS DECIMAL(18, 4)) AS ticket_cost,
-        sum(greatest(CAST(on_hand_quantity AS DECIMAL(18, 4)), 0)) AS on_hand,
-        max(CAST(unit_cost_amount AS DECIMAL(18, 4))) AS stock_cost,
+        -- Units whose cost the count does not say, and the value of those whose cost it does.
+        sum(CASE WHEN unit_cost_amount IS NULL THEN greatest(CAST(on_hand_quantity AS DECIMAL(18, 4)), 0) ELSE 0 END) AS on_hand,
+        sum(
+            CASE
+                WHEN unit_cost_amount IS NULL THEN 0
+                ELSE greatest(CAST(on_hand_quantity AS DECIMAL(18, 4)), 0) * CAST(unit_cost_amount AS DECIMAL(18, 4))
+            END
+        ) AS valued,
         count(*) FILTER (WHERE on_hand_quantity < 0) AS negative_stock
     FROM stock
     WHERE (from_date IS NULL OR snapshot_date >= from_date) AND (to_date IS NULL OR snapshot_date <= to_date)
     GROUP BY sku, snapshot_date
     UNION ALL
     SELECT
-        sku, CAST(created_at AS DATE) AS day, CAST(NULL AS VARCHAR) AS acquired_by,
+        sku, CAST(created_at AS DATE) AS day,
         0 AS units, 0 AS back, 0 AS lost, 0 AS in_doubt, 0 AS net, 0 AS handling, 0 AS fulfillment, 0 AS fee,
-        CAST(NULL AS DECIMAL(38, 14)) AS firsts,
+        CAST(NULL AS DECIMAL(38, 14)) AS won, CAST(NULL AS DECIMAL(38, 14)) AS firsts,
         0 AS fulfillment_unknown, 0 AS fulfillment_assumed, 0 AS fee_unknown, 0 AS unreadable,
         CAST(NULL AS VARCHAR) AS currency_low, CAST(NULL AS VARCHAR) AS currency_high, 0 AS without_currency,
         sum(CAST(cost AS DECIMAL(18, 4))) AS ticket_cost,
-        CAST(0 AS DECIMAL(18, 4)) AS on_hand, CAST(NULL AS DECIMAL(18, 4)) AS stock_cost, 0 AS negative_stock
+        CAST(0 AS DECIMAL(18, 4)) AS on_hand, CAST(0 AS DECIMAL(18, 4)) AS valued, 0 AS negative_stock
     FROM support_tickets
     WHERE
         sku IS NOT NULL
@@ -400,12 +456,10 @@ priced AS (
     ) ON c.sku = a.cost_sku
 ),
 
-monthly AS (
+skus AS (
     SELECT
         sku,
         CASE WHEN period = 'month' THEN CAST(month AS DATE) ELSE DATE '1970-01-01' END AS bucket,
-        CAST(month AS DATE) AS month,
-        acquired_by,
         min(day) AS first_day,
         max(day) AS last_day,
         sum(units) FILTER (WHERE is_own) AS units,
@@ -415,6 +469,7 @@ monthly AS (
         sum(ticket_cost) FILTER (WHERE is_own) AS ticket_cost,
         sum(fulfillment) FILTER (WHERE is_own) AS fulfillment,
         sum(fee) FILTER (WHERE is_own) AS fee,
+        sum(won) FILTER (WHERE is_own) AS won,
         sum(firsts) FILTER (WHERE is_own) AS firsts,
         sum(fulfillment_unknown) FILTER (WHERE is_own) AS fulfillment_unknown,
         sum(fulfillment_assumed) FILTER (WHERE is_own) AS fulfillment_assumed,
@@ -430,9 +485,10 @@ monthly AS (
         sum((units - back) * unit_cost) FILTER (WHERE is_own) AS own_cost,
         sum(back * unit_cost) FILTER (WHERE is_own) AS own_back_cost,
         sum(lost * unit_cost) FILTER (WHERE is_own) AS own_lost_cost,
-        sum(on_hand * coalesce(stock_cost, unit_cost)) FILTER (WHERE is_own) AS own_stock_value,
+        sum(valued) FILTER (WHERE is_own) AS valued,
+        sum(on_hand * unit_cost) FILTER (WHERE is_own) AS own_stock_value,
         count(*) FILTER (WHERE is_own AND (units > 0 OR back > 0) AND unit_cost IS NULL) AS own_unknown,
-        count(*) FILTER (WHERE is_own AND on_hand > 0 AND unit_cost IS NULL AND stock_cost IS NULL) AS own_stock_unknown,
+        count(*) FILTER (WHERE is_own AND on_hand > 0 AND unit_cost IS NULL) AS own_stock_unknown,
         sum((units - back) * times * unit_cost) FILTER (WHERE NOT is_own) AS part_cost,
         sum(back * times * unit_cost) FILTER (WHERE NOT is_own) AS part_back_cost,
         sum(lost * times * unit_cost) FILTER (WHERE NOT is_own) AS part_lost_cost,
@@ -447,63 +503,7 @@ monthly AS (
         sum(back * times * packaging) FILTER (WHERE NOT is_own) AS part_back_packaging,
         sum(back * times * inbound) FILTER (WHERE NOT is_own) AS part_back_inbound
     FROM priced
-    GROUP BY sku, CASE WHEN period = 'month' THEN CAST(month AS DATE) ELSE DATE '1970-01-01' END, CAST(month AS DATE), acquired_by
-),
-
-spent AS (
-    SELECT
-        CASE WHEN period = 'month' THEN CAST(date_trunc('month', date_day) AS DATE) ELSE DATE '1970-01-01' END AS bucket,
-        CAST(date_trunc('month', date_day) AS DATE) AS month,
-        coalesce(channel, '(unknown)') AS channel,
-        sum(CAST(spend AS DECIMAL(18, 4))) AS spent,
-        min(currency) AS currency_low,
-        max(currency) AS currency_high
-    FROM ad_spend
-    WHERE
-        (from_date IS NULL OR date_day >= from_date)
-        AND (to_date IS NULL OR date_day <= to_date)
-        AND (cac_cost_types IS NULL OR array_has(cac_cost_types, cost_type))
-    GROUP BY date_trunc('month', date_day), channel
-),
-
-spent_in_all AS (
-    SELECT bucket, sum(spent) AS spent, min(currency_low) AS spent_low, max(currency_high) AS spent_high
-    FROM spent
-    GROUP BY bucket
-),
-
-won AS (
-    SELECT
-        monthly.*,
-        spent.spent,
-        sum(monthly.firsts) OVER (PARTITION BY monthly.month, monthly.acquired_by) AS firsts_of_channel,
-        row_number() OVER (PARTITION BY monthly.month, monthly.acquired_by ORDER BY monthly.sku) AS nth
-    FROM spent
-    RIGHT JOIN monthly ON spent.month = monthly.month AND spent.channel = monthly.acquired_by
-),
-
-skus AS (
-    SELECT
-        sku, bucket,
-        min(first_day) AS first_day, max(last_day) AS last_day,
-        sum(units) AS units, sum(back) AS back, sum(net) AS net, sum(handling) AS handling, sum(ticket_cost) AS ticket_cost,
-        sum(fulfillment) AS fulfillment, sum(fee) AS fee, sum(firsts) AS firsts,
-        sum(CAST(CAST(firsts AS DECIMAL(28, 14)) * spent AS DECIMAL(38, 10)) / CAST(firsts_of_channel AS DECIMAL(28, 4))) AS won,
-        sum(spent) FILTER (WHERE nth = 1) AS spent_on_firsts,
-        sum(fulfillment_unknown) AS fulfillment_unknown, sum(fulfillment_assumed) AS fulfillment_assumed,
-        sum(fee_unknown) AS fee_unknown, sum(unreadable) AS unreadable,
-        min(currency_low) AS currency_low, max(currency_high) AS currency_high, sum(without_currency) AS without_currency,
-        sum(negative_stock) AS negative_stock, sum(lost) AS lost, sum(in_doubt) AS in_doubt,
-        sum(own_cost) AS own_cost, sum(own_back_cost) AS own_back_cost, sum(own_lost_cost) AS own_lost_cost,
-        sum(own_stock_value) AS own_stock_value, sum(own_unknown) AS own_unknown, sum(own_stock_unknown) AS own_stock_unknown,
-        sum(part_cost) AS part_cost, sum(part_back_cost) AS part_back_cost, sum(part_lost_cost) AS part_lost_cost,
-        sum(part_stock_value) AS part_stock_value, sum(part_unknown) AS part_unknown,
-        sum(part_stock_unknown) AS part_stock_unknown, sum(parts) AS parts,
-        max(part_packaging_unknown) AS part_packaging_unknown, max(part_inbound_unknown) AS part_inbound_unknown,
-        sum(part_packaging) AS part_packaging, sum(part_inbound) AS part_inbound,
-        sum(part_back_packaging) AS part_back_packaging, sum(part_back_inbound) AS part_back_inbound
-    FROM won
-    GROUP BY sku, bucket
+    GROUP BY sku, CASE WHEN period = 'month' THEN CAST(month AS DATE) ELSE DATE '1970-01-01' END
 ),
 
 snapshots AS (
@@ -562,7 +562,9 @@ measured AS (
         c.product_id, c.title, c.unit_cost, c.packaging, c.inbound, c.resale, c.sku IS NOT NULL AS is_listed,
         p.has_returns OR sum(s.back) OVER () > 0 AS has_returns, p.has_stock, p.has_spend, p.has_costs,
         snapshots.days AS snapshot_days,
-        a.spent, a.spent_low, a.spent_high,
+        CASE WHEN unattributed_spend = 'spread' THEN a.spent ELSE a.spent_on_firsts END AS spent,
+        a.spent - a.spent_on_firsts AS spent_on_nobody,
+        a.spent_low, a.spent_high,
         k.landed,
         CASE WHEN overhead IS NULL THEN coalesce(k.by_revenue, 0) WHEN overhead_key IN ('row', 'revenue') THEN overhead ELSE 0 END AS by_revenue,
         CASE WHEN overhead IS NULL THEN coalesce(k.by_quantity, 0) WHEN overhead_key = 'quantity' THEN overhead ELSE 0 END AS by_quantity,
@@ -598,9 +600,9 @@ totalled AS (
         sum(w) OVER (PARTITION BY bucket) AS w_all,
         sum(v) OVER (PARTITION BY bucket) AS v_all,
         sum(e) OVER (PARTITION BY bucket) AS e_all,
-        CAST(count(*) OVER (PARTITION BY bucket) AS DECIMAL(28, 4)) AS n_all,
-        coalesce(sum(firsts) OVER (PARTITION BY bucket), 0) AS firsts_all,
-        coalesce(spent - coalesce(sum(spent_on_firsts) OVER (PARTITION BY bucket), 0), 0) AS spent_on_nobody,
+        round(sum(fulfillment) OVER (PARTITION BY bucket), 4) AS fulfillment_all,
+        round(sum(fee) OVER (PARTITION BY bucket), 4) AS fee_all,
+        sum(firsts) OVER (PARTITION BY bucket) AS firsts_all,
         sum(CASE WHEN no_weight THEN 1 ELSE 0 END) OVER (PARTITION BY bucket) AS without_weight,
         sum(CASE WHEN no_volume THEN 1 ELSE 0 END) OVER (PARTITION BY bucket) AS without_volume,
         sum(unreadable) OVER () AS unreadable_all,
@@ -612,127 +614,56 @@ totalled AS (
     FROM measured AS m
 ),
 
--- A key without any weight gives way to revenue, that to units, those to equal parts: no pool is lost while a product is there.
+-- A key without any weight gives way to revenue, that to units, those to equal parts: no pool is lost while a product is
+-- there to bear it.
 keyed AS (
     SELECT
         t.*,
-        CASE WHEN r_all > 0 THEN r WHEN q_all > 0 THEN q ELSE CAST(1 AS DECIMAL(28, 4)) END AS r_part,
-        CASE WHEN r_all > 0 THEN r_all WHEN q_all > 0 THEN q_all ELSE n_all END AS r_whole,
+        CASE WHEN r_all > 0 THEN r WHEN q_all > 0 THEN q ELSE CAST(1 AS DECIMAL(28, 4)) END AS z,
         CASE
             WHEN inbound_key = 'auto' THEN CASE
                 WHEN without_weight = 0 AND w_all > 0 THEN 'weight'
                 WHEN without_volume = 0 AND v_all > 0 THEN 'volume'
-                WHEN q_all > 0 THEN 'quantity'
-                ELSE 'revenue'
+                ELSE 'quantity'
             END
-            WHEN (inbound_key = 'weight' AND w_all > 0) OR (inbound_key = 'volume' AND v_all > 0)
-                OR (inbound_key = 'quantity' AND q_all > 0) OR (inbound_key = 'equal' AND e_all > 0) THEN inbound_key
-            ELSE 'revenue'
+            ELSE inbound_key
         END AS landed_by
     FROM totalled AS t
 ),
 
-quotas AS (
-    SELECT
-        k.*,
-        CAST(CASE decimals WHEN 0 THEN 1 WHEN 1 THEN 10 WHEN 2 THEN 100 WHEN 3 THEN 1000 ELSE 10000 END AS DECIMAL(9, 0)) AS scale,
-        coalesce(CAST(fulfillment AS DECIMAL(38, 12)), 0) AS quota_f,
-        coalesce(CAST(fee AS DECIMAL(38, 12)), 0) AS quota_p,
-        coalesce(CAST(won AS DECIMAL(38, 12)), 0) + CASE
-            WHEN unattributed_spend = 'spread' AND firsts_all > 0
-                THEN CAST(spent_on_nobody * CAST(coalesce(firsts, 0) AS DECIMAL(28, 8)) AS DECIMAL(38, 8)) / CAST(firsts_all AS DECIMAL(28, 4))
-            ELSE CAST(0 AS DECIMAL(38, 12))
-        END AS quota_a,
-        CAST(by_revenue * r_part AS DECIMAL(38, 8)) / CAST(r_whole AS DECIMAL(28, 4))
-        + CASE
-            WHEN q_all > 0 THEN CAST(by_quantity * q AS DECIMAL(38, 8)) / CAST(q_all AS DECIMAL(28, 4))
-            ELSE CAST(by_quantity * r_part AS DECIMAL(38, 8)) / CAST(r_whole AS DECIMAL(28, 4))
-        END
-        + CASE
-            WHEN w_all > 0 THEN CAST(by_weight * w AS DECIMAL(38, 8)) / CAST(w_all AS DECIMAL(28, 4))
-            ELSE CAST(by_weight * r_part AS DECIMAL(38, 8)) / CAST(r_whole AS DECIMAL(28, 4))
-        END
-        + CASE
-            WHEN v_all > 0 THEN CAST(by_volume * v AS DECIMAL(38, 8)) / CAST(v_all AS DECIMAL(28, 4))
-            ELSE CAST(by_volume * r_part AS DECIMAL(38, 8)) / CAST(r_whole AS DECIMAL(28, 4))
-        END
-        + CASE
-            WHEN e_all > 0 THEN CAST(by_equal * e AS DECIMAL(38, 8)) / CAST(e_all AS DECIMAL(28, 4))
-            ELSE CAST(by_equal * r_part AS DECIMAL(38, 8)) / CAST(r_whole AS DECIMAL(28, 4))
-        END AS quota_o,
-        coalesce(CASE landed_by
-            WHEN 'weight' THEN CAST(landed * w AS DECIMAL(38, 8)) / CAST(w_all AS DECIMAL(28, 4))
-            WHEN 'volume' THEN CAST(landed * v AS DECIMAL(38, 8)) / CAST(v_all AS DECIMAL(28, 4))
-            WHEN 'quantity' THEN CAST(landed * q AS DECIMAL(38, 8)) / CAST(q_all AS DECIMAL(28, 4))
-            WHEN 'equal' THEN CAST(landed * e AS DECIMAL(38, 8)) / CAST(e_all AS DECIMAL(28, 4))
-            ELSE CAST(landed * r_part AS DECIMAL(38, 8)) / CAST(r_whole AS DECIMAL(28, 4))
-        END, 0) AS quota_i
-    FROM keyed AS k
-),
-
--- Largest remainder: everyone gets the whole smallest units of his quota; those that are left go, one each, to the largest
--- rests. A pool with more decimals than asked for leaves a crumb, which goes to the largest rest of all.
-floored AS (
-    SELECT
-        q.*,
-        floor(quota_f * scale) AS floor_f,
-        round(sum(quota_f) OVER (PARTITION BY bucket), 4) * scale AS pool_f,
-        floor(quota_p * scale) AS floor_p,
-        round(sum(quota_p) OVER (PARTITION BY bucket), 4) * scale AS pool_p,
-        floor(quota_a * scale) AS floor_a,
-        round(sum(quota_a) OVER (PARTITION BY bucket), 4) * scale AS pool_a,
-        floor(quota_o * scale) AS floor_o,
-        round(sum(quota_o) OVER (PARTITION BY bucket), 4) * scale AS pool_o,
-        floor(quota_i * scale) AS floor_i,
-        round(sum(quota_i) OVER (PARTITION BY bucket), 4) * scale AS pool_i
-    FROM quotas AS q
-),
-
-ranked AS (
-    SELECT
-        f.*,
-        row_number() OVER (PARTITION BY bucket ORDER BY quota_f * scale - floor_f DESC, sku DESC) AS rank_f,
-        floor(pool_f) - sum(floor_f) OVER (PARTITION BY bucket) AS left_f,
-        row_number() OVER (PARTITION BY bucket ORDER BY quota_p * scale - floor_p DESC, sku DESC) AS rank_p,
-        floor(pool_p) - sum(floor_p) OVER (PARTITION BY bucket) AS left_p,
-        row_number() OVER (PARTITION BY bucket ORDER BY quota_a * scale - floor_a DESC, sku DESC) AS rank_a,
-        floor(pool_a) - sum(floor_a) OVER (PARTITION BY bucket) AS left_a,
-        row_number() OVER (PARTITION BY bucket ORDER BY quota_o * scale - floor_o DESC, sku DESC) AS rank_o,
-        floor(pool_o) - sum(floor_o) OVER (PARTITION BY bucket) AS left_o,
-        row_number() OVER (PARTITION BY bucket ORDER BY quota_i * scale - floor_i DESC, sku DESC) AS rank_i,
-        floor(pool_i) - sum(floor_i) OVER (PARTITION BY bucket) AS left_i
-    FROM floored AS f
-),
-
 apportioned AS (
     SELECT
-        r.*,
-        CAST((
-            floor_f
-            + CASE WHEN rank_f <= left_f THEN 1 WHEN rank_f > n_all + left_f THEN -1 ELSE 0 END
-            + CASE WHEN rank_f = 1 THEN pool_f - floor(pool_f) ELSE 0 END
-        ) / scale AS DECIMAL(18, 4)) AS got_f,
-        CAST((
-            floor_p
-            + CASE WHEN rank_p <= left_p THEN 1 WHEN rank_p > n_all + left_p THEN -1 ELSE 0 END
-            + CASE WHEN rank_p = 1 THEN pool_p - floor(pool_p) ELSE 0 END
-        ) / scale AS DECIMAL(18, 4)) AS got_p,
-        CAST((
-            floor_a
-            + CASE WHEN rank_a <= left_a THEN 1 WHEN rank_a > n_all + left_a THEN -1 ELSE 0 END
-            + CASE WHEN rank_a = 1 THEN pool_a - floor(pool_a) ELSE 0 END
-        ) / scale AS DECIMAL(18, 4)) AS got_a,
-        CAST((
-            floor_o
-            + CASE WHEN rank_o <= left_o THEN 1 WHEN rank_o > n_all + left_o THEN -1 ELSE 0 END
-            + CASE WHEN rank_o = 1 THEN pool_o - floor(pool_o) ELSE 0 END
-        ) / scale AS DECIMAL(18, 4)) AS got_o,
-        CAST((
-            floor_i
-            + CASE WHEN rank_i <= left_i THEN 1 WHEN rank_i > n_all + left_i THEN -1 ELSE 0 END
-            + CASE WHEN rank_i = 1 THEN pool_i - floor(pool_i) ELSE 0 END
-        ) / scale AS DECIMAL(18, 4)) AS got_i
-    FROM ranked AS r
+        k.*,
+        coalesce(apportion(fulfillment_all, fulfillment, decimals) OVER (PARTITION BY bucket ORDER BY sku), 0) AS got_f,
+        coalesce(apportion(fee_all, fee, decimals) OVER (PARTITION BY bucket ORDER BY sku), 0) AS got_p,
+        coalesce(
+            apportion(
+                spent,
+                coalesce(won, 0) + CASE
+                    WHEN unattributed_spend = 'spread' AND firsts_all > 0
+                        THEN CAST(spent_on_nobody * CAST(coalesce(firsts, 0) AS DECIMAL(28, 8)) AS DECIMAL(38, 8)) / CAST(firsts_all AS DECIMAL(28, 4))
+                    ELSE CAST(0 AS DECIMAL(38, 12))
+                END,
+                decimals
+            ) OVER (PARTITION BY bucket ORDER BY sku), 0
+        ) AS got_a,
+        coalesce(apportion(by_revenue, z, decimals) OVER (PARTITION BY bucket ORDER BY sku), 0)
+        + coalesce(apportion(by_quantity, CASE WHEN q_all > 0 THEN q ELSE z END, decimals) OVER (PARTITION BY bucket ORDER BY sku), 0)
+        + coalesce(apportion(by_weight, CASE WHEN w_all > 0 THEN w ELSE z END, decimals) OVER (PARTITION BY bucket ORDER BY sku), 0)
+        + coalesce(apportion(by_volume, CASE WHEN v_all > 0 THEN v ELSE z END, decimals) OVER (PARTITION BY bucket ORDER BY sku), 0)
+        + coalesce(apportion(by_equal, CASE WHEN e_all > 0 THEN e ELSE z END, decimals) OVER (PARTITION BY bucket ORDER BY sku), 0) AS got_o,
+        apportion(
+            landed,
+            CASE
+                WHEN landed_by = 'weight' AND w_all > 0 THEN w
+                WHEN landed_by = 'volume' AND v_all > 0 THEN v
+                WHEN landed_by = 'quantity' AND q_all > 0 THEN q
+                WHEN landed_by = 'equal' AND e_all > 0 THEN e
+                ELSE z
+            END,
+            decimals
+        ) OVER (PARTITION BY bucket ORDER BY sku) AS got_i
+    FROM keyed AS k
 ),
 
 known AS (
@@ -772,8 +703,8 @@ known AS (
             WHEN landed IS NOT NULL THEN 0
         END AS DECIMAL(38, 8)) AS back_inbound,
         CAST(CASE
-            WHEN own_stock_unknown = 0 THEN coalesce(own_stock_value, 0)
-            WHEN parts > 0 AND part_stock_unknown = 0 THEN coalesce(part_stock_value, 0)
+            WHEN own_stock_unknown = 0 THEN valued + coalesce(own_stock_value, 0)
+            WHEN parts > 0 AND part_stock_unknown = 0 THEN valued + coalesce(part_stock_value, 0)
         END AS DECIMAL(38, 8)) AS stock_value,
         CASE WHEN period = 'month' THEN greatest(bucket, day_low) ELSE day_low END AS period_start,
         CASE

@@ -25,6 +25,7 @@
 
 #![deny(missing_docs)]
 
+mod apportion;
 mod literal;
 mod order_summary;
 mod ordered_key;
@@ -60,9 +61,11 @@ pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
     ]
 }
 
-/// The window functions; none so far.
+/// The window functions.
 pub fn windows() -> Vec<Arc<WindowUDF>> {
-    vec![]
+    vec![
+        Arc::new(apportion::apportion()), //
+    ]
 }
 
 /// The relation functions, which a planner calls; DataFusion has no registry for them.
