@@ -12,6 +12,10 @@ use criterion::Criterion;
 
 const FUNCTIONS: &[(&str, &str)] = &[
     (
+        "apportion",
+        "SELECT sum(part) FROM (SELECT apportion(CAST(1000 AS DECIMAL(18, 4)), quantity, 4) OVER (PARTITION BY order_id ORDER BY order_line_id) AS part FROM order_lines)",
+    ),
+    (
         "order_summary",
         "SELECT count(s['orders']) FROM (SELECT customer_id, order_summary(order_id, created_timestamp, subtotal_price) AS s FROM orders GROUP BY customer_id)",
     ),
@@ -26,6 +30,10 @@ const FUNCTIONS: &[(&str, &str)] = &[
 
 const ANALYSES: &[(&str, &str)] = &[
     ("net_sales", "SELECT sum(net_sales) FROM net_sales()"),
+    ("pareto", "SELECT * FROM pareto(net_sales(), id => customer_id, value => net_sales)"),
+    ("pareto_summary", "SELECT * FROM pareto_summary(net_sales(), id => customer_id, value => net_sales)"),
+    ("product_matrix", "SELECT * FROM product_matrix()"),
+    ("product_matrix_thresholds", "SELECT * FROM product_matrix_thresholds()"),
     ("rfm_score", "SELECT segment, count(*), sum(monetary) FROM rfm_score() GROUP BY segment"),
     (
         "rfm_score/nested",
@@ -34,6 +42,9 @@ const ANALYSES: &[(&str, &str)] = &[
     ("rfm_score_checks", "SELECT * FROM rfm_score_checks()"),
     ("rfm_thresholds", "SELECT * FROM rfm_thresholds()"),
     ("rfm_transitions", "SELECT * FROM rfm_transitions(from_date => '2025-06-30')"),
+    ("sku_true_cost", "SELECT * FROM sku_true_cost(storage_rate => 0.05)"),
+    ("sku_true_cost/month", "SELECT * FROM sku_true_cost(period => 'month')"),
+    ("sku_true_cost_checks", "SELECT * FROM sku_true_cost_checks()"),
 ];
 
 fn main() {

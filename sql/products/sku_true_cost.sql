@@ -760,8 +760,11 @@ components AS (
 added AS (
     SELECT
         c.*,
-        coalesce(inbound_packaging, 0) + coalesce(storage_cost, 0) + coalesce(acquisition_marketing, 0)
-        + coalesce(handling_cost, 0) + coalesce(fees, 0) + coalesce(returns_sav, 0) + coalesce(overhead_cost, 0) AS known_cost,
+        CAST(
+            coalesce(inbound_packaging, 0) + coalesce(storage_cost, 0) + coalesce(acquisition_marketing, 0)
+            + coalesce(handling_cost, 0) + coalesce(fees, 0) + coalesce(returns_sav, 0) + coalesce(overhead_cost, 0)
+            AS DECIMAL(18, 4)
+        ) AS known_cost,
         CAST(net - purchase_cost - inbound_packaging AS DECIMAL(18, 4)) AS cm1,
         array_remove(string_to_array(concat_ws(
             ',',
@@ -816,7 +819,7 @@ SELECT
     CAST(cm1 - storage_cost - handling_cost - fees - returns_sav AS DECIMAL(18, 4)) AS cm2,
     CAST(cm1 - storage_cost - handling_cost - fees - returns_sav - acquisition_marketing AS DECIMAL(18, 4)) AS cm3,
     CASE
-        WHEN coalesce(purchase_cost, 0) + known_cost > net THEN true
+        WHEN CAST(net - coalesce(purchase_cost, 0) - known_cost AS DECIMAL(18, 4)) < 0 THEN true
         WHEN cardinality(missing) = 0 THEN false
     END AS is_loss_making,
     cardinality(missing) = 0 AS is_complete,
