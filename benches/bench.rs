@@ -31,7 +31,10 @@ const FUNCTIONS: &[(&str, &str)] = &[
 const ANALYSES: &[(&str, &str)] = &[
     ("net_sales", "SELECT sum(net_sales) FROM net_sales()"),
     ("pareto", "SELECT * FROM pareto(net_sales(), id => customer_id, value => net_sales)"),
-    ("pareto_summary", "SELECT * FROM pareto_summary(net_sales(), id => customer_id, value => net_sales)"),
+    (
+        "pareto_summary",
+        "SELECT * FROM pareto_summary(net_sales(), id => customer_id, value => net_sales)",
+    ),
     ("product_matrix", "SELECT * FROM product_matrix()"),
     ("product_matrix_thresholds", "SELECT * FROM product_matrix_thresholds()"),
     ("rfm_score", "SELECT segment, count(*), sum(monetary) FROM rfm_score() GROUP BY segment"),

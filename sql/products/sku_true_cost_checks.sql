@@ -118,6 +118,15 @@ WITH skus AS (
     )
 ),
 
+invoice_months AS (
+    SELECT array_agg(DISTINCT CAST(date_trunc('month', date) AS DATE)) AS months
+    FROM costs
+    WHERE
+        cost_type IS NOT DISTINCT FROM 'inbound'
+        AND (from_date IS NULL OR date >= from_date)
+        AND (to_date IS NULL OR date <= to_date)
+),
+
 found AS (
     SELECT
         count(*) AS products,
@@ -127,7 +136,10 @@ found AS (
         coalesce(sum(payment_fees), 0) AS fees,
         coalesce(sum(acquisition_marketing), 0) AS won,
         coalesce(sum(skus.overhead), 0) AS spread_overhead,
-        coalesce(sum(inbound_cost), 0) AS landed,
+        -- In a month without invoices the products' own inbound cost stands there.
+        coalesce(
+            sum(inbound_cost) FILTER (WHERE period = 'all' OR array_has(months, CAST(date_trunc('month', period_start) AS DATE))), 0
+        ) AS landed,
         count(*) FILTER (WHERE array_has(missing_components, 'purchase_cost')) AS no_purchase,
         count(*) FILTER (WHERE array_has(missing_components, 'inbound_packaging')) AS no_inbound,
         count(*) FILTER (WHERE array_has(missing_components, 'storage_cost')) AS no_storage,
@@ -141,7 +153,7 @@ found AS (
         count(*) FILTER (WHERE warnings LIKE '%all_returned%') AS all_returned,
         count(*) FILTER (WHERE warnings LIKE '%not_in_products%') AS unlisted,
         count(*) FILTER (WHERE warnings LIKE '%_unknown%') AS without_size
-    FROM skus
+    FROM invoice_months CROSS JOIN skus
 ),
 
 line_orders AS (
@@ -348,7 +360,7 @@ listed AS (
         named_struct(
             'check', 'pool_inbound', 'severity', CASE WHEN CAST(cost_facts.invoiced AS DECIMAL(38, 4)) = CAST(found.landed AS DECIMAL(38, 4)) THEN 'info' ELSE 'warn' END,
             'affected', CASE WHEN cost_facts.invoices > 0 THEN sold_products ELSE -1 END,
-            'message', CASE WHEN CAST(cost_facts.invoiced AS DECIMAL(38, 4)) = CAST(found.landed AS DECIMAL(38, 4)) THEN 'spread to the last 0.0001' ELSE 'what was spread is not what was invoiced: a month with invoices has no product to bear them, or in one without the products'' own inbound cost counts' END,
+            'message', CASE WHEN CAST(cost_facts.invoiced AS DECIMAL(38, 4)) = CAST(found.landed AS DECIMAL(38, 4)) THEN 'spread to the last 0.0001' ELSE 'not all of it is spread: a month with invoices has no product to bear them' END,
             'pool', CAST(cost_facts.invoiced AS DECIMAL(38, 4)), 'allocated', CAST(found.landed AS DECIMAL(38, 4))
         ),
         named_struct(
