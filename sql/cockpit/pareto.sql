@@ -52,7 +52,7 @@ placed AS (
 SELECT
     item AS id,
     total AS value,
-    nth AS rank,
+    CAST(nth AS BIGINT) AS rank,
     CASE WHEN whole > 0 THEN CAST(greatest(total, 0) AS DOUBLE) / CAST(whole AS DOUBLE) END AS share,
     so_far AS cumulative_value,
     CASE WHEN whole > 0 THEN CAST(so_far AS DOUBLE) / CAST(whole AS DOUBLE) END AS cumulative_share,

@@ -122,7 +122,7 @@ invoice_months AS (
     SELECT array_agg(DISTINCT CAST(date_trunc('month', date) AS DATE)) AS months
     FROM costs
     WHERE
-        cost_type IS NOT DISTINCT FROM 'inbound'
+        cost_type = 'inbound'
         AND (from_date IS NULL OR date >= from_date)
         AND (to_date IS NULL OR date <= to_date)
 ),
