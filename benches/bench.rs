@@ -14,6 +14,10 @@ use criterion::Criterion;
 
 const FUNCTIONS: &[(&str, &str)] = &[
     (
+        "apportion",
+        "SELECT sum(part) FROM (SELECT apportion(CAST(1000 AS DECIMAL(18, 4)), quantity, 4) OVER (PARTITION BY order_id ORDER BY order_line_id) AS part FROM order_lines)",
+    ),
+    (
         "channel_credits",
         "SELECT sum(c['credit_revenue']) FROM (SELECT unnest(channel_credits(at, touch, channel, NULL, channel = 'direct', order_id, revenue, NULL, NULL)) AS c FROM (SELECT customer_id, created_timestamp AS at, NULL AS touch, NULL AS channel, order_id, subtotal_price AS revenue FROM orders UNION ALL SELECT customer_id, event_timestamp, touchpoint_id, channel, NULL, NULL FROM touchpoints WHERE customer_id IS NOT NULL) GROUP BY customer_id)",
     ),
@@ -110,11 +114,18 @@ const ANALYSES: &[(&str, &str)] = &[
         "SELECT relation, count(*) FROM cross_price_elasticity() GROUP BY relation",
     ),
     ("net_sales", "SELECT sum(net_sales) FROM net_sales()"),
+    ("pareto", "SELECT * FROM pareto(net_sales(), id => customer_id, value => net_sales)"),
+    (
+        "pareto_summary",
+        "SELECT * FROM pareto_summary(net_sales(), id => customer_id, value => net_sales)",
+    ),
     ("path_attribution", "SELECT * FROM path_attribution(attribution_paths(), model => 'all')"),
     (
         "price_elasticity/analysis",
         "SELECT decision, count(*) FROM price_elasticity() GROUP BY decision",
     ),
+    ("product_matrix", "SELECT * FROM product_matrix()"),
+    ("product_matrix_thresholds", "SELECT * FROM product_matrix_thresholds()"),
     ("rfm_score", "SELECT segment, count(*), sum(monetary) FROM rfm_score() GROUP BY segment"),
     (
         "rfm_score/nested",
@@ -123,6 +134,9 @@ const ANALYSES: &[(&str, &str)] = &[
     ("rfm_score_checks", "SELECT * FROM rfm_score_checks()"),
     ("rfm_thresholds", "SELECT * FROM rfm_thresholds()"),
     ("rfm_transitions", "SELECT * FROM rfm_transitions(from_date => '2025-06-30')"),
+    ("sku_true_cost", "SELECT * FROM sku_true_cost(storage_rate => 0.05)"),
+    ("sku_true_cost/month", "SELECT * FROM sku_true_cost(period => 'month')"),
+    ("sku_true_cost_checks", "SELECT * FROM sku_true_cost_checks()"),
     ("unit_sales", "SELECT sum(net_sales) FROM unit_sales()"),
     (
         "weighted_attribution",

@@ -26,6 +26,7 @@
 #![deny(missing_docs)]
 
 mod anonymity;
+mod apportion;
 mod attribution;
 mod cross_elasticity;
 mod elasticity_fit;
@@ -68,11 +69,11 @@ pub fn scalars() -> Vec<Arc<ScalarUDF>> {
     vec![
         Arc::new(cross_elasticity::cross_elasticity()), //
         Arc::new(elasticity_fit::elasticity_fit()),
+        Arc::new(keyed_hash::keyed_hash()),
         Arc::new(raise::raise()),
         Arc::new(rescale::rescale()),
         Arc::new(score::score()),
     ]
-    vec![Arc::new(keyed_hash::keyed_hash()), Arc::new(raise::raise()), Arc::new(score::score())]
 }
 
 /// The aggregate functions.
@@ -92,9 +93,11 @@ pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
     ]
 }
 
-/// The window functions; none so far.
+/// The window functions.
 pub fn windows() -> Vec<Arc<WindowUDF>> {
-    vec![]
+    vec![
+        Arc::new(apportion::apportion()), //
+    ]
 }
 
 /// The relation functions, which a planner calls; DataFusion has no registry for them.
@@ -113,7 +116,10 @@ pub fn relations() -> Vec<Arc<dyn RelationFunction>> {
 /// Whether the state of an aggregate function grows with its rows, so that to aggregate before the rows of a group have come
 /// together saves nothing. A planner may then do it in one stage; the result is the same.
 pub fn keeps_rows(aggregate: &str) -> bool {
-    matches!(aggregate, order_summary::NAME)
+    matches!(
+        aggregate,
+        "channel_credits" | "journey_credits" | "journeys" | "order_summary" | "touch_credits"
+    )
 }
 
 /// Registers the scalar, aggregate and window functions.

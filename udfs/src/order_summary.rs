@@ -32,7 +32,7 @@ pub(crate) fn order_summary() -> AggregateUDF {
     AggregateUDF::from(OrderSummary::new())
 }
 
-pub(crate) const NAME: &str = "order_summary";
+const NAME: &str = "order_summary";
 const PARAMETERS: [&str; 4] = ["order_id", "ordered_at", "amount", "grain"];
 
 #[user_doc(
