@@ -176,7 +176,7 @@ credited AS (
     WHERE grain = 'journey'
     UNION ALL
     SELECT
-        NULL AS order_id, its_customer AS customer_id, NULL AS conversion_at, c['touchpoint_id'] AS touchpoint_id,
+        NULL AS order_id, its_customer AS customer_id, nullif(c['touched_at'], c['touched_at']) AS conversion_at, c['touchpoint_id'] AS touchpoint_id,
         c['touched_at'] AS touched_at, c['channel'] AS channel, c['campaign'] AS campaign,
         CAST(NULL AS INTEGER) AS touch_index, CAST(NULL AS INTEGER) AS path_length, CAST(NULL AS DOUBLE) AS weight,
         c['credit_orders'] AS credit_orders, c['credit_revenue'] AS credit_revenue, c['credit_margin'] AS credit_margin,
