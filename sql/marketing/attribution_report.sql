@@ -229,7 +229,7 @@ SELECT
     t.its_model AS model,
     CAST(t.orders AS DOUBLE) AS orders,
     t.revenue,
-    CASE WHEN given(order_margins) THEN t.margin END AS margin,
+    CASE WHEN given(order_margins) THEN t.margin ELSE nullif(t.margin, t.margin) END AS margin,
     t.spend,
     CASE WHEN t.orders > 0 THEN CAST(t.spend AS DOUBLE) / CAST(t.orders AS DOUBLE) END AS cpa,
     CASE WHEN t.spend > 0 THEN CAST(t.revenue AS DOUBLE) / CAST(t.spend AS DOUBLE) END AS roas_immediate,

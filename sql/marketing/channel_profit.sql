@@ -265,6 +265,7 @@ measured AS (
         CASE
             WHEN basis = 'margin' AND NOT given(order_margins) THEN raise('basis margin needs order_margins: order_id and margin')
             WHEN given(order_margins) AND v.mature > 0 THEN CAST(v.margin AS DOUBLE) / CAST(v.mature AS DOUBLE)
+            ELSE CAST(NULL AS DOUBLE)
         END AS ltv_margin
     FROM channel_values AS v FULL JOIN spent ON v.channel = spent.channel
 ),
@@ -312,6 +313,12 @@ gifts AS (
             )
         END AS gift
     FROM givers
+),
+
+-- Both are sums, so that they have one type.
+shifts AS (
+    SELECT *, sum(gift) OVER () AS all_gifts, sum(gift) OVER (PARTITION BY channel) AS own_gift
+    FROM gifts
 )
 
 SELECT
@@ -334,9 +341,9 @@ SELECT
     CAST(place AS BIGINT) AS rank,
     CAST(media AS DOUBLE) / nullif(CAST(all_media AS DOUBLE), 0) AS budget_share,
     CASE
-        WHEN NOT has_best OR media IS NULL THEN rescale(media, CAST(NULL AS DOUBLE))
-        WHEN place_of_budget = 1 THEN -(sum(gift) OVER ())
-        ELSE gift
+        WHEN NOT has_best OR media IS NULL THEN nullif(all_gifts, all_gifts)
+        WHEN place_of_budget = 1 THEN -all_gifts
+        ELSE own_gift
     END AS suggested_shift,
     nullif(concat_ws(
         ',',
@@ -345,4 +352,4 @@ SELECT
         CASE WHEN customers > 0 AND mature = 0 THEN 'no_mature_customers' END,
         CASE WHEN mature > 0 AND mature < min_customers THEN 'few_mature_customers' END
     ), '') AS warnings
-FROM gifts
+FROM shifts

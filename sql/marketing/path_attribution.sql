@@ -173,7 +173,7 @@ SELECT
     channel,
     its_model AS model,
     CAST(conversions AS DOUBLE) AS conversions,
-    CASE WHEN given(total_conversion_value) THEN worth END AS value,
+    CASE WHEN given(total_conversion_value) THEN worth ELSE nullif(worth, worth) END AS value,
     CAST(conversions AS DOUBLE) / nullif(CAST(sum(conversions) OVER (PARTITION BY its_model) AS DOUBLE), 0) AS share,
     effect AS removal_effect
 FROM together

@@ -112,10 +112,12 @@ touched AS (
     WHERE as_of IS NULL OR event_timestamp <= as_of
 ),
 
--- The orders stand first, because the first of a union says what type a column has.
+-- The orders stand first, because the first of a union says what type a column has; of what they have not, a query of
+-- no rows says it.
 history AS (
     SELECT
-        customer_id, created_timestamp AS at, NULL AS touchpoint_id, NULL AS channel, NULL AS unit, NULL AS campaign,
+        customer_id, created_timestamp AS at, (SELECT nullif(touchpoint_id, touchpoint_id) FROM touchpoints WHERE false) AS touchpoint_id,
+        CAST(NULL AS VARCHAR) AS channel, CAST(NULL AS VARCHAR) AS unit, CAST(NULL AS VARCHAR) AS campaign,
         order_id, net_sales AS revenue, margin
     FROM converted
     UNION ALL
@@ -165,15 +167,6 @@ journey_lists AS (
 
 credited AS (
     SELECT
-        CAST(NULL AS VARCHAR) AS order_id, its_customer AS customer_id, CAST(NULL AS TIMESTAMP) AS conversion_at, c['touchpoint_id'] AS touchpoint_id,
-        c['touched_at'] AS touched_at, c['channel'] AS channel, c['campaign'] AS campaign,
-        CAST(NULL AS INTEGER) AS touch_index, CAST(NULL AS INTEGER) AS path_length, CAST(NULL AS DOUBLE) AS weight,
-        c['credit_orders'] AS credit_orders, c['credit_revenue'] AS credit_revenue, c['credit_margin'] AS credit_margin,
-        CAST(c['model'] AS VARCHAR) AS its_model, CAST(NULL AS VARCHAR) AS its_path, c['period'] AS its_period
-    FROM (SELECT its_customer, unnest(credits) AS c FROM touch_lists)
-    WHERE grain = 'touch'
-    UNION ALL
-    SELECT
         c['order_id'] AS order_id, its_customer AS customer_id, c['conversion_at'] AS conversion_at, c['touchpoint_id'] AS touchpoint_id,
         c['touched_at'] AS touched_at, c['channel'] AS channel, c['campaign'] AS campaign,
         c['touch_index'] AS touch_index, c['path_length'] AS path_length, c['weight'] AS weight,
@@ -181,6 +174,15 @@ credited AS (
         CAST(c['model'] AS VARCHAR) AS its_model, c['path'] AS its_path, CAST(NULL AS TIMESTAMP) AS its_period
     FROM (SELECT its_customer, unnest(credits) AS c FROM journey_lists)
     WHERE grain = 'journey'
+    UNION ALL
+    SELECT
+        NULL AS order_id, its_customer AS customer_id, nullif(c['touched_at'], c['touched_at']) AS conversion_at, c['touchpoint_id'] AS touchpoint_id,
+        c['touched_at'] AS touched_at, c['channel'] AS channel, c['campaign'] AS campaign,
+        CAST(NULL AS INTEGER) AS touch_index, CAST(NULL AS INTEGER) AS path_length, CAST(NULL AS DOUBLE) AS weight,
+        c['credit_orders'] AS credit_orders, c['credit_revenue'] AS credit_revenue, c['credit_margin'] AS credit_margin,
+        CAST(c['model'] AS VARCHAR) AS its_model, CAST(NULL AS VARCHAR) AS its_path, c['period'] AS its_period
+    FROM (SELECT its_customer, unnest(credits) AS c FROM touch_lists)
+    WHERE grain = 'touch'
 ),
 
 -- From here on for model markov: the journeys of everybody, with orders and without.
@@ -336,7 +338,7 @@ SELECT
     weight,
     credit_orders,
     credit_revenue,
-    CASE WHEN given(order_margins) THEN credit_margin END AS credit_margin,
+    CASE WHEN given(order_margins) THEN credit_margin ELSE nullif(credit_margin, credit_margin) END AS credit_margin,
     its_model AS model,
     its_path AS path,
     its_period AS conversion_period

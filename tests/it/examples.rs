@@ -97,6 +97,7 @@ fn fits(promised: &str, field: &Field) -> bool {
         "ANY" => true,
         "NUMERIC" => found.is_numeric(),
         "VARCHAR" => matches!(found, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8),
+        "VARCHAR[]" => matches!(found, DataType::List(item) if fits("VARCHAR", item)),
         "TIMESTAMP" => matches!(found, DataType::Timestamp(..)),
         "INTEGER" => found == &DataType::Int32,
         "BIGINT" => found == &DataType::Int64,
