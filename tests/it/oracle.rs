@@ -135,15 +135,17 @@ const ELASTICITIES: [(&str, &str, &str); 11] = [
 fn price_elasticity_is_what_statsmodels_and_pyfixest_compute() {
     let Some(data) = data() else { return };
     let written = tempfile::tempdir().expect("a folder for answers");
-    let shop = written.path().join("shop");
-    let options = Options { dir: shop.clone(), orders: 5_000, seed: 5, format: demo::Format::Csv };
-    demo::generate(&options).expect("the demo shop is written");
+    let (shop, lines) = (written.path().join("shop"), written.path().join("lines"));
+    for (dir, format) in [(&shop, demo::Format::Parquet), (&lines, demo::Format::Csv)] {
+        let options = Options { dir: dir.clone(), orders: 5_000, seed: 5, format };
+        demo::generate(&options).expect("the demo shop is written");
+    }
     let juice = data.join("oj/oj.csv").display().to_string();
     for (name, over, sql) in ELASTICITIES {
         let table = if over == "oj" { juice.clone() } else { shop.display().to_string() };
         comptoir(&table, sql, &written.path().join(name), &[]);
     }
-    oracle("elasticity.py", &[&data, &raw, written.path()]);
+    oracle("elasticity.py", &[&data, &lines, written.path()]);
 }
 
 #[test]
