@@ -8,7 +8,9 @@
 --          are no sales. Periods with a promotion or a day out of stock are left out: a promotion sells more than its price
 --          does, and an empty shelf sells nothing at any price.
 --          Where only some buyers have a discount code, the net price of a week also tells who bought, not only what was
---          asked; price_basis => 'list' then measures the price that everybody saw.
+--          asked, which draws the elasticity towards 0; price_basis => 'list' then measures the price that everybody saw.
+--          What other skus cost is not held fixed: in a large shop, whose estimates are sharp, method => 'panel' takes out
+--          what moves all skus together.
 -- reads    sales through unit_sales the lines of orders, or any relation of sales with a sku, a quantity and a price
 -- reads    products?(product_sku ANY, unit_cost NUMERIC) what a unit costs, for optimal_price and margin_delta_5pct
 -- column   product_sku = sku
@@ -68,7 +70,9 @@
 --          few_prices, few_periods: fewer than min_price_points or min_periods. low_price_variation: below min_price_cv.
 --          promo_confounded, stockout_censored: such periods are among those that count. endogenous_price: the price follows
 --          what the period before sold beyond expectation (p < 0.01). seasonal: the months of the year matter and are not
---          held fixed (F test on ln(1 + q), p < 0.01). zero_sales: periods without a sale were dropped by loglog. separated:
+--          held fixed (F test on ln(1 + q), p < 0.01). zero_sales: periods without a sale were dropped by loglog.
+--          carried_prices: more than half of the periods had no sale and took the price of another, which draws the
+--          elasticity towards 0. separated:
 --          months without any sale were dropped by ppml. not_identified: trend and months explain the price whole.
 --          not_converged: sales at one price only. few_skus: a panel of fewer than 30
 -- grain    one row per sku that was sold; for panel and panel_ppml one row

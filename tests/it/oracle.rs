@@ -179,15 +179,17 @@ const ELASTICITIES: [(&str, &str, &str); 11] = [
 fn price_elasticity_is_what_statsmodels_and_pyfixest_compute() {
     let Some(data) = data() else { return };
     let written = tempfile::tempdir().expect("a folder for answers");
-    let shop = written.path().join("shop");
-    let options = Options { dir: shop.clone(), orders: 5_000, seed: 5, format: demo::Format::Csv };
-    demo::generate(&options).expect("the demo shop is written");
+    let (shop, lines) = (written.path().join("shop"), written.path().join("lines"));
+    for (dir, format) in [(&shop, demo::Format::Parquet), (&lines, demo::Format::Csv)] {
+        let options = Options { dir: dir.clone(), orders: 5_000, seed: 5, format };
+        demo::generate(&options).expect("the demo shop is written");
+    }
     let juice = data.join("oj/oj.csv").display().to_string();
     for (name, over, sql) in ELASTICITIES {
         let table = if over == "oj" { juice.clone() } else { shop.display().to_string() };
         comptoir(&table, sql, &written.path().join(name), &[]);
     }
-    oracle("elasticity.py", &[&data, &shop, written.path()]);
+    oracle("elasticity.py", &[&data, &lines, written.path()]);
 }
 
 #[test]
@@ -401,6 +403,41 @@ fn sku_true_cost_of_the_demo_shop_is_the_reference_s_at_any_number_of_threads() 
     oracle("costs.py", &[Path::new("demo"), &shop, &answers[0]]);
     let bytes = answers.map(|answer| fs::read(answer).expect("the answer"));
     assert!(bytes[0] == bytes[1], "3 threads answer otherwise than 1");
+}
+
+/// The elasticities that the demo shop was made with lie in their intervals as often as these promise: 95 % of 354, within
+/// three deviations of a binomial count. By net prices, which tell also who had a discount code, somewhat less often.
+#[test]
+fn planted_elasticities_lie_in_their_intervals() {
+    let written = tempfile::tempdir().expect("a folder for answers");
+    let (mut estimates, mut by_list, mut by_net) = (0.0, 0.0, 0.0);
+    for seed in 1..=6 {
+        let shop = written.path().join(seed.to_string());
+        let options =
+            Options { dir: shop.clone(), orders: 5_000, seed, format: demo::Format::Parquet };
+        demo::generate(&options).expect("the demo shop is written");
+        let truth = shop.join("truth/skus.parquet").display().to_string();
+        let answer = written.path().join("answer.csv");
+        let sql = "
+            SELECT count(l.ci_low), count(*) FILTER (WHERE t.elasticity BETWEEN l.ci_low AND l.ci_high),
+                count(*) FILTER (WHERE t.elasticity BETWEEN n.ci_low AND n.ci_high)
+            FROM price_elasticity(price_basis => 'list') AS l
+            INNER JOIN price_elasticity() AS n ON l.sku = n.sku
+            INNER JOIN skus AS t ON l.sku = t.sku
+            WHERE l.ci_low IS NOT NULL AND n.ci_low IS NOT NULL";
+        comptoir(&shop.display().to_string(), sql, &answer, &["--data", &truth]);
+        let text = fs::read_to_string(&answer).expect("the answer");
+        let row = text.lines().nth(1).expect("a row");
+        let counts: Vec<f64> = row.split(',').map(|c| c.parse().expect("a count")).collect();
+        estimates += counts[0];
+        by_list += counts[1];
+        by_net += counts[2];
+    }
+    assert!(estimates > 300.0, "{estimates} estimates");
+    let allowed = 3.0 * f64::sqrt(0.95 * 0.05 / estimates);
+    let (list, net) = (by_list / estimates, by_net / estimates);
+    assert!((list - 0.95).abs() < allowed, "{list} of {estimates} by list prices");
+    assert!(net > 0.90, "{net} of {estimates} by net prices");
 }
 
 fn cdnow_data(data: &Path) -> String {

@@ -59,7 +59,7 @@ sku, for 'panel_ppml' some ten times that, and 40 bytes per observation.",
 +------------+------+---------+
 | elasticity | skus | periods |
 +------------+------+---------+
-| -1.7103    | 2    | 3       |
+| -1.6837    | 2    | 3       |
 +------------+------+---------+
 ```"#,
     argument(
@@ -408,6 +408,7 @@ mod tests {
                             price,
                             promo: random.one_in(9),
                             out_of_stock: random.one_in(9),
+                            carried: false,
                         }
                     })
                     .collect()
@@ -443,8 +444,14 @@ mod tests {
 
     #[test]
     fn bad_input_is_an_error() -> Result<()> {
-        let undated =
-            Period { day: None, quantity: 1.0, price: 1.0, promo: false, out_of_stock: false };
+        let undated = Period {
+            day: None,
+            quantity: 1.0,
+            price: 1.0,
+            promo: false,
+            out_of_stock: false,
+            carried: false,
+        };
         assert!(PanelAccumulator::new(PLAIN).absorb(&[undated]).is_err());
         let state: ArrayRef =
             Arc::new(arrow::array::LargeBinaryArray::from_vec(vec![&[9, 0, 0, 0, 1]]));

@@ -329,7 +329,8 @@ mod tests {
                     count
                 })
                 .collect();
-            let found = poisson(&y, &x, &[trend.clone()]).unwrap_or_else(|e| panic!("{e:?}"));
+            let found =
+                poisson(&y, &x, std::slice::from_ref(&trend)).unwrap_or_else(|e| panic!("{e:?}"));
             let mu: Vec<f64> = y
                 .iter()
                 .zip(&found.residuals)

@@ -170,7 +170,7 @@ mod tests {
         close(normal_two_sided(3.5), 0.000_465_258_158_071_050_03);
         close(normal_two_sided(8.0), 1.244_192_114_854_348e-15);
         // On either side of the switch to the series, a smooth function.
-        let (below, above) = (two_sided(3.0, 2000.0), two_sided(3.0, 2000.000_001));
+        let (below, above) = (two_sided(3.0, 2000.0), two_sided(3.0, 2_000.000_001));
         assert!((below / above - 1.0).abs() < 1e-11, "{below} {above}");
         assert!((quantile(0.95, 1e9) - 1.959_963_984_540_054).abs() < 1e-8);
     }

@@ -101,6 +101,7 @@ mod tests {
                     price,
                     promo: false,
                     out_of_stock: false,
+                    carried: false,
                 }
             })
             .collect()

@@ -154,6 +154,7 @@ pub(super) fn fit(
     doubts.few_periods = (counted.len() as i64) < options.min_periods;
     doubts.promo_confounded = counted.iter().any(|p| p.promo);
     doubts.stockout_censored = counted.iter().any(|p| p.out_of_stock);
+    doubts.carried_prices = 2 * counted.iter().filter(|p| p.carried).count() > counted.len();
     doubts.zero_sales = zeros > 0 && outcome.method == Some("loglog");
     outcome.warnings = doubts.codes();
     outcome
@@ -382,6 +383,7 @@ struct Doubts {
     endogenous_price: bool,
     seasonal: bool,
     zero_sales: bool,
+    carried_prices: bool,
     few_periods: bool,
     separated: bool,
     not_identified: bool,
@@ -400,6 +402,7 @@ impl Doubts {
             (self.endogenous_price, "endogenous_price"),
             (self.seasonal, "seasonal"),
             (self.zero_sales, "zero_sales"),
+            (self.carried_prices, "carried_prices"),
             (self.few_periods || self.too_few_rows, "few_periods"),
             (self.separated, "separated"),
             (self.not_identified, "not_identified"),
@@ -454,6 +457,7 @@ mod tests {
                     price,
                     promo: false,
                     out_of_stock: false,
+                    carried: false,
                 }
             })
             .collect()

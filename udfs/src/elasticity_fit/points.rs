@@ -86,6 +86,7 @@ mod tests {
                 price: *price,
                 promo: false,
                 out_of_stock: false,
+                carried: false,
             })
             .collect();
         Points::new(&periods)

@@ -22,19 +22,50 @@ use super::{NAME, result_fields};
 use crate::student_t;
 
 /// The moments of all groups.
+///
+/// Moments of many groups do not fit into the processor's caches, and rows of a hundred thousand skus come in no order:
+/// adding each row at once would wait for memory at each row. So rows wait until there are many, and are then added group
+/// by group, which took a third of the time for ten million rows of a hundred thousand groups.
 #[derive(Debug)]
 pub(super) struct Elasticities {
     confidence: f64,
     groups: Vec<Moments>,
+    waiting: Vec<(u32, Point)>,
 }
+
+/// Groups whose moments the caches hold, some 1.3 MB.
+const FEW_GROUPS: usize = 4096;
+/// Rows that wait at most: 6 MB.
+const MANY_ROWS: usize = 1 << 18;
 
 impl Elasticities {
     pub(super) fn new(confidence: f64) -> Self {
-        Self { confidence, groups: vec![] }
+        Self { confidence, groups: vec![], waiting: vec![] }
+    }
+
+    fn add(&mut self, group: usize, point: Point) {
+        match u32::try_from(group) {
+            Ok(short) if self.groups.len() > FEW_GROUPS => {
+                if self.waiting.len() >= MANY_ROWS {
+                    self.settle();
+                }
+                self.waiting.push((short, point));
+            }
+            _ => self.groups[group].add(point),
+        }
+    }
+
+    /// Adds the rows that wait. The sums are exact, so that the order does not show.
+    fn settle(&mut self) {
+        self.waiting.sort_unstable_by_key(|(group, _)| *group);
+        for (group, point) in self.waiting.drain(..) {
+            self.groups[group as usize].add(point);
+        }
     }
 
     /// The first groups' moments; they are gone afterwards.
     fn take(&mut self, emit_to: EmitTo) -> Vec<Moments> {
+        self.settle();
         emit_to.take_needed(&mut self.groups)
     }
 }
@@ -54,7 +85,7 @@ impl GroupsAccumulator for Elasticities {
                 continue;
             }
             match point {
-                Some(point) => self.groups[*group].add(point),
+                Some(point) => self.add(*group, point),
                 None => self.groups[*group].excluded += 1,
             }
         }
@@ -72,10 +103,10 @@ impl GroupsAccumulator for Elasticities {
         let excluded = values[2].as_primitive::<UInt64Type>();
         let sums = values[3].as_binary::<i64>();
         for (row, group) in group_indices.iter().enumerate() {
-            let moments = &mut self.groups[*group];
             if x.is_valid(row) && y.is_valid(row) {
-                moments.add(Point { x: x.value(row), y: y.value(row) });
+                self.add(*group, Point { x: x.value(row), y: y.value(row) });
             }
+            let moments = &mut self.groups[*group];
             if excluded.is_valid(row) {
                 moments.excluded += excluded.value(row);
             }
@@ -122,7 +153,9 @@ impl GroupsAccumulator for Elasticities {
     }
 
     fn size(&self) -> usize {
-        size_of_val(self) + self.groups.capacity() * size_of::<Moments>()
+        size_of_val(self)
+            + self.groups.capacity() * size_of::<Moments>()
+            + self.waiting.capacity() * size_of::<(u32, Point)>()
     }
 }
 
@@ -294,6 +327,33 @@ mod tests {
             assert_eq!(&head, &expected.slice(0, 4));
             assert_eq!(&last.evaluate(EmitTo::All)?, &expected.slice(4, 26));
         }
+        Ok(())
+    }
+
+    #[test]
+    fn many_groups_wait_and_lose_nothing() -> Result<()> {
+        let mut random = Random::new(7);
+        let groups_of_all = 3 * FEW_GROUPS;
+        let rows = random_rows(&mut random, 40_000, groups_of_all as u64);
+        let mut many = Elasticities::new(0.95);
+        let mut few = Elasticities::new(0.95);
+        few.groups.resize(groups_of_all, Moments::default());
+        for batch in rows.chunks(1000) {
+            many.update_batch(&columns(batch), &groups(batch), None, groups_of_all)?;
+            for (point, row) in points(&columns(batch)).zip(batch) {
+                match point {
+                    Some(point) => few.groups[row.0].add(point),
+                    None => few.groups[row.0].excluded += 1,
+                }
+            }
+        }
+        assert!(many.waiting.len() > 30_000 && many.size() > 30_000 * 24);
+        let head = many.evaluate(EmitTo::First(100))?;
+        assert_eq!(&head, &few.evaluate(EmitTo::First(100))?);
+        many.add(5, Point { x: 1, y: 2 });
+        few.groups[5].add(Point { x: 1, y: 2 });
+        assert_eq!(&many.evaluate(EmitTo::All)?, &few.evaluate(EmitTo::All)?);
+        assert!(many.waiting.is_empty());
         Ok(())
     }
 

@@ -325,6 +325,7 @@ mod tests {
                     let (_, price, at_promo, _) = own(*v);
                     (*from..=*to).contains(v) && price.is_some() && (promo || !at_promo)
                 };
+                let carried = price.is_none();
                 let price = price.unwrap_or_else(|| {
                     let away = (1..400).find(|d| usable(&(w - d)) || usable(&(w + d)));
                     let Some(d) = away else { panic!("a price somewhere") };
@@ -335,7 +336,7 @@ mod tests {
                         .collect();
                     near.iter().map(|p| p.ln()).sum::<f64>().exp().powf(1.0 / near.len() as f64)
                 });
-                Period { day: Some(w * 7 - 3), quantity, price, promo, out_of_stock }
+                Period { day: Some(w * 7 - 3), quantity, price, promo, out_of_stock, carried }
             })
             .collect()
     }

@@ -25,6 +25,8 @@ pub(crate) struct Period {
     pub(crate) price: f64,
     pub(crate) promo: bool,
     pub(crate) out_of_stock: bool,
+    /// Whether the price is that of another period.
+    pub(crate) carried: bool,
 }
 
 impl Period {
@@ -61,11 +63,12 @@ pub(crate) fn read_periods(lists: &ListArray, row: usize, into: &mut Vec<Period>
     let Some(list) = list.as_struct_opt() else {
         return exec_err!("a list of periods holds structs, as `price_periods` makes them");
     };
-    let [days, quantities, prices, promos, outs, ..] = list.columns() else {
+    let [days, quantities, prices, promos, outs, carried, ..] = list.columns() else {
         return exec_err!("a period has the fields that `price_periods` makes");
     };
     let (days, quantities) =
         (days.as_primitive::<Date32Type>(), quantities.as_primitive::<Float64Type>());
+    let carried = carried.as_boolean();
     let (prices, promos, outs) =
         (prices.as_primitive::<Float64Type>(), promos.as_boolean(), outs.as_boolean());
     for i in 0..list.len() {
@@ -73,13 +76,15 @@ pub(crate) fn read_periods(lists: &ListArray, row: usize, into: &mut Vec<Period>
             continue;
         }
         let (quantity, price) = (quantities.value(i), prices.value(i));
-        if quantity >= 0.0 && quantity < f64::INFINITY && price > 0.0 && price < f64::INFINITY {
+        let is_known = (0.0..f64::INFINITY).contains(&quantity) && price > 0.0;
+        if is_known && price < f64::INFINITY {
             into.push(Period {
                 day: days.is_valid(i).then(|| days.value(i)),
                 quantity,
                 price,
                 promo: promos.is_valid(i) && promos.value(i),
                 out_of_stock: outs.is_valid(i) && outs.value(i),
+                carried: carried.is_valid(i) && carried.value(i),
             });
         }
     }
