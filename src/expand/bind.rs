@@ -841,10 +841,13 @@ pub(super) fn relation_function(
         let argument = given.get(parameter.name).copied();
         let place = argument.and_then(|(a, _)| place_of(a)).or(call.span());
         match (&parameter.kind, argument) {
-            (ParameterKind::Relation, Some((_, value))) => {
+            (
+                kind @ (ParameterKind::Relation | ParameterKind::OptionalRelation),
+                Some((_, value)),
+            ) => {
                 let plan = relation(functions, parameter.name, value, context)
                     .map_err(|e| if e.span.is_some() { e } else { e.at(place) })?;
-                if input.is_none() {
+                if input.is_none() && *kind == ParameterKind::Relation {
                     input = Some((shown(value), Arc::clone(plan.schema())));
                 }
                 bound = bound.with_relation(parameter.name, plan);
@@ -892,7 +895,8 @@ pub(super) fn relation_function(
                 bound = bound.with_scalar(parameter.name, lit(default.clone()));
             }
             (
-                ParameterKind::Column { optional: true }
+                ParameterKind::OptionalRelation
+                | ParameterKind::Column { optional: true }
                 | ParameterKind::Columns { optional: true, .. },
                 None,
             ) => {}

@@ -335,7 +335,10 @@ impl Callee {
                     Some(name) => function.parameters().iter().find(|p| p.name == name),
                     None => function.parameters().get(place),
                 };
-                parameter.filter(|p| matches!(p.kind, ParameterKind::Relation)).map(|_| false)
+                let is_relation = |kind: &ParameterKind| {
+                    matches!(kind, ParameterKind::Relation | ParameterKind::OptionalRelation)
+                };
+                parameter.filter(|p| is_relation(&p.kind)).map(|_| false)
             }
             Callee::Sql(definition) => {
                 let parameter = match name {

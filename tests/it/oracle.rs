@@ -309,7 +309,7 @@ fn anonymity_is_what_arx_and_pycanon_compute() {
             "measures",
             format!(
                 "SELECT l.*, t_equal, t_ordered, k FROM l_diversity({adult}, {coarse}, sensitive => [occupation, age]) l \
-                 JOIN t_closeness({adult}, {coarse}, sensitive => [occupation, age]) t ON l.\"column\" = t.\"column\" \
+                 JOIN t_closeness({adult}, {coarse}, sensitive => [occupation, age]) t ON l.column_name = t.column_name \
                  CROSS JOIN k_anonymity({adult}, {coarse})"
             ),
         ),

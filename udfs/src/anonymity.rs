@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arrow::array::new_empty_array;
 use arrow::datatypes::DataType;
+use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{
     Column, DFSchemaRef, JoinType, NullEquality, Result, ScalarValue, UnnestOptions, plan_err,
 };
@@ -187,21 +188,76 @@ impl Roles {
         quasi.chain(sensitive.take(if with_sensitive { usize::MAX } else { 0 })).collect()
     }
 
-    /// One row a class of equal quasi-identifiers: `rows` and `units`.
-    pub(crate) fn classes(&self) -> Result<LogicalPlanBuilder> {
+    /// The same columns of another relation, found by their names.
+    pub(crate) fn of(&self, other: &LogicalPlan, what: &str) -> Result<Self> {
+        let schema = other.schema();
+        let found = |expr: &Expr| -> Result<Expr> {
+            let rebased = expr.clone().transform(|e| {
+                let Expr::Column(column) = &e else { return Ok(Transformed::no(e)) };
+                let fields = schema.qualified_fields_with_unqualified_name(&column.name);
+                match fields.as_slice() {
+                    [(qualifier, field)] => Ok(Transformed::yes(Expr::from((*qualifier, *field)))),
+                    _ => plan_err!("`{what}` has no column `{}`", column.name),
+                }
+            })?;
+            Ok(rebased.data)
+        };
+        let rebase = |column: &ListedColumn| -> Result<ListedColumn> {
+            let (expr, own) = (found(&column.expr)?, self.data_type(column)?);
+            let is_text = |t: &DataType| {
+                matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+            };
+            // Files differ in how they keep texts, which is nobody's concern.
+            let expr = match is_text(&own) && is_text(&expr.get_type(schema.as_ref())?) {
+                true => cast(expr, own),
+                false => expr,
+            };
+            Ok(ListedColumn { expr, ..column.clone() })
+        };
+        let quasi = self.quasi.iter().map(rebase).collect::<Result<Vec<_>>>()?;
+        let roles = Self {
+            function: self.function.clone(),
+            input: other.clone(),
+            quasi,
+            sensitive: vec![],
+            keep: vec![],
+            unit: self.unit.as_ref().map(found).transpose()?,
+            one_row: false,
+        };
+        for (own, theirs) in self.quasi.iter().zip(&roles.quasi) {
+            let (own_type, their_type) = (self.data_type(own)?, roles.data_type(theirs)?);
+            if own_type != their_type {
+                return plan_err!(
+                    "`{}` is of type {own_type} in `{RELATION}`, and of type {their_type} in `{what}`",
+                    own.name
+                );
+            }
+        }
+        Ok(roles)
+    }
+
+    /// One row a class of equal quasi-identifiers, with the values: `q0`, …, `rows` and `units`.
+    pub(crate) fn named_classes(&self) -> Result<LogicalPlanBuilder> {
         let prepared = LogicalPlanBuilder::new(self.prepared()?);
         let keys: Vec<Expr> = self.names(false).iter().map(col).collect();
+        let mut columns = keys.clone();
         let rows = || count(lit(1_i64)).alias("rows");
         if self.unit.is_none() {
-            let classes = prepared.aggregate(keys, vec![rows()])?;
-            return classes.project([col("rows"), col("rows").alias("units")]);
+            columns.extend([col("rows"), col("rows").alias("units")]);
+            return prepared.aggregate(keys, vec![rows()])?.project(columns);
         }
+        columns.extend([col("rows"), col("units")]);
         let mut with_unit = keys.clone();
         with_unit.push(col(UNIT));
         prepared
             .aggregate(with_unit, vec![rows()])?
             .aggregate(keys, vec![sum(col("rows")).alias("rows"), count(col(UNIT)).alias("units")])?
-            .project([col("rows"), col("units")])
+            .project(columns)
+    }
+
+    /// One row a class of equal quasi-identifiers: `rows` and `units`.
+    pub(crate) fn classes(&self) -> Result<LogicalPlanBuilder> {
+        self.named_classes()?.project([col("rows"), col("units")])
     }
 
     /// One row a combination of quasi-identifiers and sensitive values: the arguments of

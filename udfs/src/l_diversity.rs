@@ -63,7 +63,7 @@ static T_PARAMETERS: [Parameter; 4] = [
 static L_DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
     let builder = Documentation::builder(
         DocSection { include: true, label: "Privacy", description: None },
-        "How diverse the sensitive values are in the class where they are least: one row a sensitive column with `column` VARCHAR; `l_distinct` BIGINT, the distinct values; `l_entropy` DOUBLE, e to the Shannon entropy; `recursive_c` DOUBLE, such that the table is recursively (c, l)-diverse for every greater c: the most frequent value's persons over those of the l-th most frequent and the rarer ones (NULL when a class has fewer than l values); `beta` DOUBLE, the greatest relative gain of a value in a class (basic β-likeness); `delta_disclosure` DOUBLE, the greatest absolute log of a value's share in a class over that in the table. NULL for an empty table. A person counts once for each value in a class. Memory is in proportion to the distinct combinations, not to the rows. Sources: Machanavajjhala et al. 2007; Cao and Karras 2012; Brickell and Shmatikov 2008.",
+        "How diverse the sensitive values are in the class where they are least: one row a sensitive column with `column_name` VARCHAR; `l_distinct` BIGINT, the distinct values; `l_entropy` DOUBLE, e to the Shannon entropy; `recursive_c` DOUBLE, such that the table is recursively (c, l)-diverse for every greater c: the most frequent value's persons over those of the l-th most frequent and the rarer ones (NULL when a class has fewer than l values); `beta` DOUBLE, the greatest relative gain of a value in a class (basic β-likeness); `delta_disclosure` DOUBLE, the greatest absolute log of a value's share in a class over that in the table. NULL for an empty table. A person counts once for each value in a class. Memory is in proportion to the distinct combinations, not to the rows. Sources: Machanavajjhala et al. 2007; Cao and Karras 2012; Brickell and Shmatikov 2008.",
         "l_diversity(relation, quasi => [column, …], sensitive => [column, …][, unit => column][, l => 2])",
     )
     .with_sql_example(
@@ -86,7 +86,7 @@ static L_DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
 static T_DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
     let builder = Documentation::builder(
         DocSection { include: true, label: "Privacy", description: None },
-        "How far the sensitive values of a class are from those of the whole table, in the class where they are farthest: the earth mover's distance. One row a sensitive column with `column` VARCHAR; `t_equal` DOUBLE, where any two values are equally far apart: half the sum of the differences of shares; `t_ordered` DOUBLE, over the places of the values in their order: the sum of the cumulative differences over the values less one; `t_hierarchical` DOUBLE, in the tree of the column, NULL without one: two values are as far apart as the level is high on which they become one. NULL for an empty table. Sums run in the order of the values, so the result is the same whatever the order of the rows. Memory is in proportion to the distinct combinations. Source: Li, Li and Venkatasubramanian 2007.",
+        "How far the sensitive values of a class are from those of the whole table, in the class where they are farthest: the earth mover's distance. One row a sensitive column with `column_name` VARCHAR; `t_equal` DOUBLE, where any two values are equally far apart: half the sum of the differences of shares; `t_ordered` DOUBLE, over the places of the values in their order: the sum of the cumulative differences over the values less one; `t_hierarchical` DOUBLE, in the tree of the column, NULL without one: two values are as far apart as the level is high on which they become one. NULL for an empty table. Sums run in the order of the values, so the result is the same whatever the order of the rows. Memory is in proportion to the distinct combinations. Source: Li, Li and Venkatasubramanian 2007.",
         "t_closeness(relation, quasi => [column, …], sensitive => [column, …][, unit => column])",
     )
     .with_sql_example(
@@ -121,7 +121,7 @@ fn measured(arguments: &Arguments, l: Option<f64>, names: &[&str]) -> Result<Log
     let columns = each.schema().columns().into_iter().zip(SENSITIVE_COLUMNS);
     let named: Vec<Expr> = columns.map(|(c, (name, _))| Expr::Column(c).alias(name)).collect();
     let shown = names.iter().map(|name| Expr::Column(Column::from_name(*name)));
-    sorted(each.project(named)?.project(shown)?, col("column").sort(true, true))
+    sorted(each.project(named)?.project(shown)?, col("column_name").sort(true, true))
 }
 
 #[derive(Debug)]
@@ -146,7 +146,7 @@ impl RelationFunction for LDiversity {
             other => return plan_err!("`{L}` is a whole number from 1; found {other}"),
         };
         let names =
-            ["column", "l_distinct", "l_entropy", "recursive_c", "beta", "delta_disclosure"];
+            ["column_name", "l_distinct", "l_entropy", "recursive_c", "beta", "delta_disclosure"];
         measured(&arguments, Some(l), &names)
     }
 }
@@ -168,6 +168,6 @@ impl RelationFunction for TCloseness {
     }
 
     fn plan(&self, arguments: Arguments) -> Result<LogicalPlan> {
-        measured(&arguments, None, &["column", "t_equal", "t_ordered", "t_hierarchical"])
+        measured(&arguments, None, &["column_name", "t_equal", "t_ordered", "t_hierarchical"])
     }
 }

@@ -50,6 +50,7 @@ impl Parameter {
     pub fn is_optional(&self) -> bool {
         match &self.kind {
             ParameterKind::Relation => false,
+            ParameterKind::OptionalRelation => true,
             ParameterKind::Column { optional } | ParameterKind::Columns { optional, .. } => {
                 *optional
             }
@@ -63,6 +64,8 @@ impl Parameter {
 pub enum ParameterKind {
     /// A table, a view, a CTE, a subquery or another call.
     Relation,
+    /// A second relation, which a call may leave out.
+    OptionalRelation,
     /// A column of the input, or an expression over its columns.
     Column {
         /// Whether a call may leave it out.
@@ -196,6 +199,11 @@ impl Arguments {
         }
     }
 
+    /// The relation `name`, or `None` when the call leaves it out.
+    pub fn optional_relation(&self, name: &str) -> Result<Option<&LogicalPlan>> {
+        if self.arguments.contains_key(name) { self.relation(name).map(Some) } else { Ok(None) }
+    }
+
     /// The column `name`, an expression over the columns of the input.
     pub fn column(&self, name: &str) -> Result<&Expr> {
         match self.get(name)? {
@@ -279,6 +287,8 @@ mod tests {
             .with_scalar("later", placeholder("$1"));
         assert_eq!(arguments.function(), "shift");
         assert_eq!(arguments.relation("input")?, &plan);
+        assert_eq!(arguments.optional_relation("input")?, Some(&plan));
+        assert_eq!(arguments.optional_relation("beside")?, None);
         assert_eq!(arguments.column("by")?, &col("a"));
         assert_eq!(arguments.optional_column("by")?, Some(&col("a")));
         assert_eq!(arguments.optional_column("over")?, None);

@@ -111,8 +111,8 @@ def main():
     close(risk["avg_risk"], 0.6465751607983555, "ARX's average risk")
     coarse = ["sex", "race", "marital-status"]
     for measured in rows("measures"):
-        t_column = "t_ordered" if measured["column"] == "age" else "t_equal"
-        check_measures(measured, adult, coarse, measured["column"], t_column)
+        t_column = "t_ordered" if measured["column_name"] == "age" else "t_equal"
+        check_measures(measured, adult, coarse, measured["column_name"], t_column)
 
     # The optima.
     reports = {row["run"]: row for row in rows("reports")}
@@ -138,7 +138,7 @@ def main():
     assert len(sizes) == count, len(sizes)
     assert sum(n * n for n in sizes) + suppressed * len(adult) == dm
     (measured,) = rows("published_measures")
-    assert measured["column"] == "occupation" and int(measured["classes"]) == count
+    assert measured["column_name"] == "occupation" and int(measured["classes"]) == count
     check_measures(measured, published, quasi, "keep", "t_equal", l=3)
 
 

@@ -6,7 +6,9 @@
 //! Each node's classes are rolled up from those of a node one level below in one column, never from
 //! the rows: the classes at the bottom are grouped once. A node costs time in proportion to the
 //! classes of the node below it. With a limit on suppression neither k-anonymity nor the cost is
-//! monotone along the lattice, so nothing is skipped.
+//! monotone along the lattice. What is monotone is the sum of the squares of all classes, published
+//! or not, and the entropy: where they alone cost more than the best node so far, all nodes above
+//! are left out.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -216,6 +218,9 @@ impl<'a> Walk<'a> {
 
     /// All nodes that differ from this one in the columns from `depth` on.
     fn descend<W: Word>(&mut self, depth: usize, table: &Table<W>) {
+        if self.judge.is_beyond(table, &self.levels, &self.seen) {
+            return;
+        }
         let Some(column) = self.order.get(depth).copied() else {
             let outcome = self.judge.outcome(table, &self.levels, &mut self.slots, &self.seen);
             note(&mut self.seen, self.problem, outcome, &self.levels);
@@ -227,6 +232,9 @@ impl<'a> Walk<'a> {
         for level in 1..self.problem.columns[column].levels.len() {
             let up = self.roll(rolled.as_ref().unwrap_or(table), column, level - 1);
             self.levels[column] = level;
+            if self.judge.is_beyond(&up, &self.levels, &self.seen) {
+                break;
+            }
             self.descend(depth + 1, &up);
             rolled = Some(up);
         }
@@ -298,6 +306,25 @@ impl<'a> Judge<'a> {
         Self { problem, layout, entropies, scratch: Scratch::default(), members, stars }
     }
 
+    /// Whether every node from this one upwards costs more than what was found. Classes only grow
+    /// on the way up, and a row left out costs more than any class; entropy only grows too.
+    fn is_beyond<W: Word>(&self, table: &Table<W>, levels: &[usize], seen: &Seen) -> bool {
+        let Some(best) = &seen.best else { return false };
+        let least = match self.problem.options.metric {
+            Metric::Discernibility => {
+                let squares = table.cells.iter().map(|cell| u128::from(cell.rows).pow(2));
+                Cost(squares.sum(), 0.0)
+            }
+            Metric::Entropy => Cost(0, self.entropy(levels) * (1.0 - 1e-9)),
+            Metric::Loss => return false,
+        };
+        best.cost.is_less(&least)
+    }
+
+    fn entropy(&self, levels: &[usize]) -> f64 {
+        levels.iter().zip(&self.entropies).map(|(level, entropy)| entropy[*level]).sum()
+    }
+
     /// The outcome of a node, or `None` as soon as it is sure to change nothing of what was seen.
     fn outcome<W: Word>(
         &mut self,
@@ -316,7 +343,7 @@ impl<'a> Judge<'a> {
             None => outcome.suppressed > allowed.max(seen.fewest_suppressed.unwrap_or(u64::MAX)),
         };
         if self.problem.options.metric == Metric::Entropy {
-            outcome.cost.1 = levels.iter().zip(&self.entropies).map(|(level, e)| e[*level]).sum();
+            outcome.cost.1 = self.entropy(levels);
         }
         if is_vain(&outcome) {
             return None;

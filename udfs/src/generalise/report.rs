@@ -74,7 +74,7 @@ pub(crate) const COLUMNS: [(&str, DataType); 29] = [
 
 /// The names and types of a sensitive column's own report.
 pub(crate) const SENSITIVE_COLUMNS: [(&str, DataType); 12] = [
-    ("column", TEXT),
+    ("column_name", TEXT),
     ("l_distinct", WHOLE),
     ("l_entropy", REAL),
     ("recursive_c", REAL),
