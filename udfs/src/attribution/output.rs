@@ -260,8 +260,7 @@ impl Output {
         let len = out.rows();
         let time = |times: Vec<i64>, data_type: &DataType| -> Result<ArrayRef> {
             let known = times
-                .iter()
-                .any(|at| *at == NO_TIME)
+                .contains(&NO_TIME)
                 .then(|| NullBuffer::from_iter(times.iter().map(|at| *at != NO_TIME)));
             Ok(cast(&Int64Array::new(times.into(), known), data_type)?)
         };
