@@ -19,7 +19,6 @@ use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use comptoir::demo;
 use comptoir::demo::{self, Options};
 
 /// CDNOW: every line is an order, and has no id.
@@ -103,13 +102,9 @@ fn attribution_is_what_channel_attribution_and_the_definition_give() {
     let file = data.join("attribution/path_data.csv");
     comptoir(&file.display().to_string(), PATH_DATA, &paths, &[]);
     let shop = written.path().join("shop");
-    let options = comptoir::demo::Options {
-        dir: shop.clone(),
-        orders: 1_500,
-        seed: 5,
-        format: comptoir::demo::Format::Parquet,
-    };
-    comptoir::demo::generate(&options).expect("the demo shop is written");
+    let options =
+        Options { dir: shop.clone(), orders: 1_500, seed: 5, format: demo::Format::Parquet };
+    demo::generate(&options).expect("the demo shop is written");
     let questions = [SALES, "SELECT * FROM touchpoints", JOURNEYS, TOUCHES];
     let answers = questions.map(|sql| {
         let name = format!("{}.csv", questions.iter().position(|q| *q == sql).unwrap_or_default());
@@ -391,8 +386,7 @@ fn sku_true_cost_is_what_a_row_by_row_reference_computes() {
 fn sku_true_cost_of_the_demo_shop_is_the_reference_s_at_any_number_of_threads() {
     let folder = tempfile::tempdir().expect("a folder for a shop and its answers");
     let shop = folder.path().join("shop");
-    let options =
-        demo::Options { dir: shop.clone(), orders: 1_500, seed: 2, format: demo::Format::Csv };
+    let options = Options { dir: shop.clone(), orders: 1_500, seed: 2, format: demo::Format::Csv };
     demo::generate(&options).expect("the demo shop is written");
     let answers = ["1", "3"].map(|threads| {
         let answer = folder.path().join(format!("{threads}.csv"));
