@@ -42,11 +42,11 @@ COPY (
 ) TO $out || '/segments.csv';
 
 -- One folder, exchanged as a whole.
-COPY (SELECT * FROM scores ORDER BY customer_id) TO $out || '/scores/' STORED AS PARQUET PARTITIONED BY (segment);
+COPY (SELECT * FROM scores WHERE is_scored ORDER BY customer_id) TO $out || '/scores/' STORED AS PARQUET PARTITIONED BY (segment);
 
 -- One folder a day: each run adds its day, and a day that is run again replaces itself.
 COPY (
     SELECT $day AS as_of, count(*) AS orders, sum(net_sales) AS net_sales
     FROM net_sales("$orders")
     WHERE created_timestamp < $day
-) TO $out || '/sales/day=' || $day_name || '/' STORED AS PARQUET;
+) TO $out || '/sales/day=' || $day || '/' STORED AS PARQUET;

@@ -245,6 +245,12 @@ pub(crate) fn paths_read(plan: &LogicalPlan) -> Vec<PathBuf> {
     paths
 }
 
+/// Whether what is written to a table is written to files.
+pub(crate) fn is_on_disk(target: &Arc<dyn datafusion::logical_expr::TableSource>) -> bool {
+    datafusion::datasource::source_as_provider(target)
+        .is_ok_and(|provider| provider.downcast_ref::<ListingTable>().is_some())
+}
+
 fn register(ctx: &SessionContext, ready: Vec<Ready>) -> Result<Vec<String>> {
     let mut names = vec![];
     for Ready { reference, table, .. } in ready {

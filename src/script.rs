@@ -20,7 +20,7 @@ use crate::engine::{Engine, Outcome};
 use crate::error::{Error, Result};
 use crate::execute::Rows;
 use crate::sink::{Format, Out, Output as Written, Sink, StagedFile};
-use crate::statement::{Assertion, Severity, Statement};
+use crate::statement::{Assertion, Severity, Statement, Values, parameters, parse_with};
 
 /// Where results and remarks go.
 pub struct Output {
@@ -64,7 +64,9 @@ pub fn run<'a>(
     Box::pin(async move {
         let failed = |error| Failure::new(error, text, path);
         let (mut one, checking) = (OneFile::default(), Checking::default());
-        for statement in engine.parse(text).map_err(failed)? {
+        let declared = parameters(text).map_err(failed)?;
+        let values = bind::values(engine, &declared, &Values::new()).await.map_err(failed)?;
+        for statement in parse_with(text, &values).map_err(failed)? {
             let ran = run_one(engine, &statement, output, &mut one, &checking);
             // An error that knows no place of its own is at least in this statement.
             let ran = ran.await.map_err(|e| failed(e.at_least(statement.span)))?;

@@ -264,7 +264,12 @@ impl Uses<'_> {
                         .at(place)
                         .hint(format!("write `\"${name}\"`")));
                 }
-                let tokens = parameter.tokens(self.values)?;
+                let tokens = match self.values.get(&name) {
+                    Some(Some(text)) if in_target(filled) => {
+                        vec![Token::SingleQuotedString(text.clone())]
+                    }
+                    _ => parameter.tokens(self.values)?,
+                };
                 filled.extend(
                     tokens.into_iter().map(|new| TokenWithSpan { token: new, span: token.span }),
                 );
@@ -304,6 +309,22 @@ impl Uses<'_> {
         match nearest(name, self.declared.iter().map(|p| p.name.as_str())).as_slice() {
             [] => error.hint(format!("declare it first: `PARAMETER {name} VARCHAR;`")),
             near => error.hint(format!("did you mean {}?", or_list(near))),
+        }
+    }
+}
+
+/// True where the grammar wants one text: behind `TO` or `LOCATION`, or behind a text there and `||`.
+fn in_target(filled: &[TokenWithSpan]) -> bool {
+    let mut before = filled.iter().rev().filter(|t| !matches!(t.token, Token::Whitespace(_)));
+    loop {
+        match before.next().map(|t| &t.token) {
+            Some(token) if is_word(token, "to") || is_word(token, "location") => return true,
+            Some(Token::StringConcat) => {}
+            _ => return false,
+        }
+        if !matches!(before.next(), Some(TokenWithSpan { token: Token::SingleQuotedString(_), .. }))
+        {
+            return false;
         }
     }
 }
@@ -417,6 +438,15 @@ mod tests {
         assert_eq!(
             filled(text, &[("out", Some("/tmp"))]).expect("fills"),
             "COPY t TO '/tmp/a.csv' STORED AS CSV ; SELECT '/tmp' || 'x' , 'a' || b , x SIMILAR TO 'a' || b"
+        );
+    }
+
+    #[test]
+    fn a_value_in_a_target_is_text_whatever_its_type() {
+        let text = "PARAMETER day DATE; PARAMETER n INTEGER; COPY t TO 'a/' || $n || '/day=' || $day || '/'; SELECT 'x' || $n";
+        assert_eq!(
+            filled(text, &[("day", Some("2026-01-02")), ("n", Some("7"))]).expect("fills"),
+            "COPY t TO 'a/7/day=2026-01-02/' ; SELECT 'x' || CAST ( '7' AS INTEGER )"
         );
     }
 
