@@ -24,7 +24,7 @@ pub use rehearse::Rehearsed;
 use crate::catalog;
 use crate::config::Config;
 use crate::diagnostic::{nearest, or_list};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::execute::Rows;
 use crate::expand::{LISTING, TableFunctions};
 use crate::library::{Library, normalised};
@@ -231,7 +231,7 @@ impl Engine {
             t.file_name().is_some_and(|n| error.message.contains(&*n.to_string_lossy()))
         };
         match targets.into_iter().find(meant) {
-            Some(target) => error
+            Some(target) => Error { kind: Kind::Query, ..error }
                 .note(format!(
                     "`{}` is written earlier in this script and appears at its end",
                     target.display()

@@ -38,9 +38,8 @@ impl StagedFile {
     pub fn create_with_folder(target: &Path) -> Result<Self> {
         let folder = folder_of(target);
         // A nameless file can be linked into any folder of its file system, so that no folder need exist yet.
-        let nearest = folder.ancestors().find(|f| f.is_dir()).unwrap_or(folder);
-        let mut staged = Self::create_beside(target, nearest)?;
-        staged.new_folder = nearest != folder;
+        let mut staged = Self::create_beside(target, nearest(folder))?;
+        staged.new_folder = !folder.is_dir();
         Ok(staged)
     }
 
@@ -89,9 +88,9 @@ impl StagedFile {
         let target = self.target.clone();
         let folder = folder_of(&target);
         // A folder that is not there yet appears with the file.
-        let nearest = folder.ancestors().find(|f| f.is_dir()).unwrap_or(folder).to_path_buf();
-        sweep(&target, &nearest);
-        let hidden = hidden_name(&target, &nearest);
+        let nearest = nearest(folder);
+        sweep(&target, nearest);
+        let hidden = hidden_name(&target, nearest);
         self.place(&hidden).map_err(|e| cannot(&target, &e))?;
         let file = self.file.try_clone().map_err(|e| cannot(&target, &e))?;
         Ok(Prepared { hidden: Some(hidden), target, new_folder: self.new_folder, _lock: file })
@@ -186,6 +185,12 @@ pub(super) fn folder_of(target: &Path) -> &Path {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     }
+}
+
+/// The first folder above that is there.
+fn nearest(folder: &Path) -> &Path {
+    let found = folder.ancestors().find(|f| f.is_dir() || f.as_os_str().is_empty());
+    found.filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 const ENDING: &str = ".partial";

@@ -314,7 +314,7 @@ fn the_reports_say_what_happened_to_every_statement() {
     assert_eq!(out.status.code(), Some(1));
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     for part in [
-        "::warning file=a.sql,line=2,endLine=2,col=1,endColumn=53,title=Assertion failed::assertion failed: a <b> & \"c\"",
+        "::warning file=a.sql,line=2,endLine=2,col=1,endColumn=49,title=Assertion failed::assertion failed: a <b> & \"c\"",
         "::error file=a.sql,line=3,endLine=4,title=Assertion failed::assertion failed: 100%25; 2 rows fail",
     ] {
         assert!(said.contains(part), "should say {part}: {said}");
