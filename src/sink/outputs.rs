@@ -4,8 +4,10 @@
 //! What statements have written and nobody sees yet: files, and folders that are exchanged as a whole.
 //!
 //! Publishing has two steps. First everything that takes time or can fail is done for all outputs: their bytes are on the
-//! disk and they have hidden names beside their targets. Then each is renamed to its target. A folder trades places with
-//! the one before it in one system call, so that a reader sees the old files or the new ones, never some of each.
+//! disk and they have hidden names beside their targets. Then each is renamed to its target, one right after the other.
+//! A folder trades places with the one before it in one system call, so that a reader sees the old files or the new
+//! ones, never some of each. No system call renames several outputs at once: a kill between two of these renames leaves
+//! the later outputs as they were, whole and old, until the script is run again.
 
 use std::fs::{self, File};
 use std::io;
@@ -60,6 +62,12 @@ impl Output {
             match same {
                 Some(files) => files.push(file),
                 None => outputs.push(Output::Folder { root: root.clone(), files: vec![file] }),
+            }
+        }
+        // A statement without rows writes no file into a folder, and the rows of yesterday must not stay there.
+        for root in roots {
+            if !outputs.iter().any(|output| output.target() == root) {
+                outputs.push(Output::Folder { root: root.clone(), files: vec![] });
             }
         }
         outputs
@@ -118,28 +126,45 @@ pub fn publish(outputs: Vec<Output>) -> Result<Vec<Published>> {
         let published = Published { path: output.target().to_path_buf(), bytes: output.bytes() };
         ready.push((published, output.prepare()?));
     }
-    let mut done: Vec<Published> = vec![];
-    for (published, output) in ready {
-        let swapped = match output {
-            Ready::File(file) => file.swap(),
-            Ready::Folder(folder) => folder.swap(),
-        };
-        swapped.map_err(|error| {
+    // Nothing but renames stands in this loop, so that it takes microseconds.
+    for i in 0..ready.len() {
+        ready[i].1.swap().map_err(|error| {
             let before: Vec<String> =
-                done.iter().map(|p| format!("`{}`", p.path.display())).collect();
+                ready[..i].iter().map(|(p, _)| format!("`{}`", p.path.display())).collect();
             match before.is_empty() {
                 true => error,
                 false => error.note(format!("{} had been replaced before", before.join(", "))),
             }
         })?;
-        done.push(published);
     }
-    Ok(done)
+    ready
+        .into_iter()
+        .map(|(published, output)| {
+            output.finish()?;
+            Ok(published)
+        })
+        .collect()
 }
 
 enum Ready {
     File(Prepared),
     Folder(NewFolder),
+}
+
+impl Ready {
+    fn swap(&mut self) -> Result<()> {
+        match self {
+            Ready::File(file) => file.swap(),
+            Ready::Folder(folder) => folder.swap(),
+        }
+    }
+
+    fn finish(self) -> Result<()> {
+        match self {
+            Ready::File(file) => file.finish(),
+            Ready::Folder(folder) => folder.finish(),
+        }
+    }
 }
 
 /// A folder under a hidden name beside its target.
@@ -187,20 +212,21 @@ impl NewFolder {
         build().map_err(|e| cannot(&root, &e))
     }
 
-    fn swap(mut self) -> Result<()> {
-        let Some(hidden) = self.hidden.take() else { return Ok(()) };
-        let swapped = || -> io::Result<()> {
-            if !self.root.exists() {
-                fs::rename(&hidden, &self.root)?;
-            } else {
-                exchange(&hidden, &self.root)?;
-            }
-            File::open(folder_of(&self.root))?.sync_all()
-        };
-        let swapped = swapped().map_err(|e| cannot(&self.root, &e));
-        // The old folder, or the new one if it could not take its place.
-        let _ = fs::remove_dir_all(&hidden);
-        swapped
+    /// Trades places with the folder that is there; what was there goes with the hidden name.
+    fn swap(&mut self) -> Result<()> {
+        let Some(hidden) = &self.hidden else { return Ok(()) };
+        if self.root.exists() {
+            return exchange(hidden, &self.root).map_err(|e| cannot(&self.root, &e));
+        }
+        fs::rename(hidden, &self.root).map_err(|e| cannot(&self.root, &e))?;
+        self.hidden = None;
+        Ok(())
+    }
+
+    /// Makes sure that the rename outlives a power cut; the old folder is removed when this ends.
+    fn finish(self) -> Result<()> {
+        let synced = File::open(folder_of(&self.root)).and_then(|folder| folder.sync_all());
+        synced.map_err(|e| cannot(&self.root, &e))
     }
 }
 
@@ -292,7 +318,8 @@ fn one_after_the_other(new: &Path, old: &Path) -> io::Result<()> {
         fs::rename(&aside, old)?;
         return Err(error);
     }
-    fs::remove_dir_all(&aside)
+    // As after an exchange, the hidden name holds the old folder.
+    fs::rename(&aside, new)
 }
 
 #[cfg(test)]
@@ -330,6 +357,17 @@ mod tests {
         let manifest =
             fs::read_to_string(folder.path().join("sales/_manifest.json")).expect("reads");
         assert!(manifest.contains("p=2/b.csv") && manifest.contains("5"), "{manifest}");
+    }
+
+    #[test]
+    fn no_rows_replace_the_rows_that_were_there() {
+        let folder = tempfile::tempdir().expect("folder");
+        let root = folder.path().join("sales");
+        publish(vec![folder_with(&root, "a.csv", "old")]).expect("publishes");
+        publish(Output::group(vec![], std::slice::from_ref(&root))).expect("publishes");
+        assert_eq!(names(folder.path()), ["sales/_manifest.json"]);
+        publish(vec![folder_with(&root, "b.csv", "new")]).expect("publishes");
+        assert_eq!(names(folder.path()), ["sales/_manifest.json", "sales/b.csv"]);
     }
 
     #[test]

@@ -80,7 +80,9 @@ impl StagedFile {
 
     /// Makes the file appear under its name, whole, in place of what was there.
     pub fn publish(self) -> Result<()> {
-        self.prepare()?.swap()
+        let mut ready = self.prepare()?;
+        ready.swap()?;
+        ready.finish()
     }
 
     /// Does all that takes time or can fail: what is left is a rename.
@@ -117,20 +119,23 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// The rename.
-    pub(super) fn swap(mut self) -> Result<()> {
-        let target = self.target.clone();
-        let Some(hidden) = self.hidden.take() else { return Ok(()) };
-        let renamed = || -> io::Result<()> {
-            if self.new_folder {
-                std::fs::create_dir_all(folder_of(&target))?;
-            }
-            std::fs::rename(&hidden, &target)?;
-            File::open(folder_of(&target))?.sync_all()
+    pub(super) fn swap(&mut self) -> Result<()> {
+        let Some(hidden) = &self.hidden else { return Ok(()) };
+        let renamed = match self.new_folder {
+            true => std::fs::create_dir_all(folder_of(&self.target)),
+            false => Ok(()),
         };
-        renamed().map_err(|e| {
-            let _ = std::fs::remove_file(&hidden);
-            cannot(&target, &e)
-        })
+        renamed
+            .and_then(|()| std::fs::rename(hidden, &self.target))
+            .map_err(|e| cannot(&self.target, &e))?;
+        self.hidden = None;
+        Ok(())
+    }
+
+    /// Makes sure that the rename outlives a power cut.
+    pub(super) fn finish(self) -> Result<()> {
+        let synced = File::open(folder_of(&self.target)).and_then(|folder| folder.sync_all());
+        synced.map_err(|e| cannot(&self.target, &e))
     }
 }
 

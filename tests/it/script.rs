@@ -228,6 +228,20 @@ fn a_folder_is_replaced_by_its_own_script_only() {
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("mine.csv") && said.contains("not written by Comptoir"), "{said}");
     assert_eq!(place.run(&["b.sql"]).1, "day,n\n2026-01-01,3\n2026-01-02,4\n");
+    // A run without rows leaves none of the run before.
+    place.write(
+        "d.sql",
+        "PARAMETER n BIGINT DEFAULT 2; CREATE TABLE t AS SELECT value AS v, value % 2 AS p FROM generate_series(1, $n);\n\
+         COPY t TO 'f/' STORED AS CSV; COPY t TO 'g/' STORED AS PARQUET PARTITIONED BY (p); COPY t TO 'h.csv';",
+    );
+    let outputs = || -> Vec<String> {
+        let written = |f: &String| f.starts_with("f/") || f.starts_with("g/");
+        place.files().into_iter().filter(written).collect()
+    };
+    for (run, count) in [(&["d.sql"][..], 5), (&["d.sql", "-p", "n=0"], 2), (&["d.sql"], 5)] {
+        let (code, _, said) = place.run(run);
+        assert_eq!((code, outputs().len()), (0, count), "{said} {:?}", outputs());
+    }
     // Rows cannot be added to files and wait.
     place.write(
         "c.sql",
