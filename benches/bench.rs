@@ -36,6 +36,15 @@ const ANALYSES: &[(&str, &str)] = &[
     ("rfm_score_checks", "SELECT * FROM rfm_score_checks()"),
     ("rfm_thresholds", "SELECT * FROM rfm_thresholds()"),
     ("rfm_transitions", "SELECT * FROM rfm_transitions(from_date => '2025-06-30')"),
+    ("check_accepted", "SELECT * FROM check_accepted(orders, financial_status, ['paid'])"),
+    (
+        "check_foreign_key",
+        "SELECT * FROM check_foreign_key(order_lines, order_id, orders, order_id)",
+    ),
+    ("check_fresh", "SELECT * FROM check_fresh(orders, created_timestamp)"),
+    ("check_not_null", "SELECT * FROM check_not_null(orders, customer_id)"),
+    ("check_row_count", "SELECT * FROM check_row_count(orders, minimum => 1)"),
+    ("check_unique", "SELECT * FROM check_unique(orders, order_id)"),
 ];
 
 fn main() {
