@@ -201,7 +201,10 @@ impl Job<'_> {
     fn store(&self, source: &Source, statement: &Statement) -> Option<PathBuf> {
         let folder = self.options.store_failures.as_ref()?;
         let stem = std::path::Path::new(&source.path).file_stem()?.to_string_lossy().into_owned();
-        Some(folder.join(format!("{stem}-{}.parquet", statement.span.start.line)))
+        let at = statement.span.start;
+        // Two assertions may stand on one line.
+        let column = if at.column > 1 { format!("-{}", at.column) } else { String::new() };
+        Some(folder.join(format!("{stem}-{}{column}.parquet", at.line)))
     }
 
     /// Publishes what waits, or forgets it.
