@@ -109,6 +109,15 @@ const ANALYSES: &[(&str, &str)] = &[
     ("attribution_paths", "SELECT count(*), sum(total_null) FROM attribution_paths()"),
     ("attribution_report", "SELECT * FROM attribution_report()"),
     ("channel_profit", "SELECT * FROM channel_profit()"),
+    ("check_accepted", "SELECT * FROM check_accepted(orders, financial_status, ['paid'])"),
+    (
+        "check_foreign_key",
+        "SELECT * FROM check_foreign_key(order_lines, order_id, orders, order_id)",
+    ),
+    ("check_fresh", "SELECT * FROM check_fresh(orders, created_timestamp)"),
+    ("check_not_null", "SELECT * FROM check_not_null(orders, customer_id)"),
+    ("check_row_count", "SELECT * FROM check_row_count(orders, minimum => 1)"),
+    ("check_unique", "SELECT * FROM check_unique(orders, order_id)"),
     (
         "cross_price_elasticity",
         "SELECT relation, count(*) FROM cross_price_elasticity() GROUP BY relation",

@@ -225,6 +225,32 @@ fn place(provider: &Arc<dyn TableProvider>) -> Option<String> {
     Some(format!("`{}`", shown(&path)))
 }
 
+/// The files and folders that a plan reads, in order, as far as they are on this machine.
+pub(crate) fn paths_read(plan: &LogicalPlan) -> Vec<PathBuf> {
+    let disk = object_store::local::LocalFileSystem::new();
+    let mut paths = vec![];
+    // The closure never fails.
+    let _ = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Ok(provider) = datafusion::datasource::source_as_provider(&scan.source)
+            && let Some(table) = provider.downcast_ref::<ListingTable>()
+        {
+            let urls = table.table_paths().iter();
+            paths.extend(urls.filter_map(|url| disk.path_to_filesystem(url.prefix()).ok()));
+        }
+        Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+    });
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+/// Whether what is written to a table is written to files.
+pub(crate) fn is_on_disk(target: &Arc<dyn datafusion::logical_expr::TableSource>) -> bool {
+    datafusion::datasource::source_as_provider(target)
+        .is_ok_and(|provider| provider.downcast_ref::<ListingTable>().is_some())
+}
+
 fn register(ctx: &SessionContext, ready: Vec<Ready>) -> Result<Vec<String>> {
     let mut names = vec![];
     for Ready { reference, table, .. } in ready {

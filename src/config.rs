@@ -31,6 +31,8 @@ pub struct Config {
     pub batch_size: Option<usize>,
     /// Refuse every statement that changes something.
     pub read_only: bool,
+    /// What `now()` and `today()` say, in nanoseconds since 1970, UTC; `None` is the clock's time.
+    pub as_of: Option<i64>,
 }
 
 /// A table of the file: `[tables.orders]`.
@@ -123,6 +125,7 @@ impl Config {
             threads: written.threads.map(at_least_one).transpose()?,
             batch_size: None,
             read_only: written.read_only,
+            as_of: None,
         })
     }
 }
@@ -130,6 +133,25 @@ impl Config {
 /// `0` threads would never run anything.
 pub fn at_least_one(threads: usize) -> Result<usize> {
     if threads == 0 { Err(Error::usage("`threads` is at least 1; found 0")) } else { Ok(threads) }
+}
+
+/// `2026-11-21`, `2026-11-21 06:00`, `2026-11-21T06:00:00+01:00`: a moment; UTC where no offset is given.
+pub fn parse_moment(text: &str) -> Result<i64> {
+    let text = text.trim();
+    let naive =
+        ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
+            .iter()
+            .find_map(|format| {
+                chrono::NaiveDateTime::parse_from_str(text.trim_end_matches('Z'), format).ok()
+            });
+    let day = || chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0);
+    let zoned = || chrono::DateTime::parse_from_rfc3339(text).ok().map(|t| t.naive_utc());
+    zoned().or(naive).or_else(day).and_then(|t| t.and_utc().timestamp_nanos_opt()).ok_or_else(
+        || {
+            Error::usage(format!("`{text}` is not a moment"))
+                .hint("write `2026-11-21`, `2026-11-21 06:00` or `2026-11-21T06:00:00+01:00`")
+        },
+    )
 }
 
 /// `500MB`, `2GB`, `1.5 GiB`, `1000000`: powers of a thousand, or of 1,024 with an `i`.
@@ -173,6 +195,21 @@ mod tests {
         }
         for text in ["", "GB", "-1GB", "2 apples", "0", "1e99GB"] {
             assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn moments_are_read_in_utc() {
+        for (text, seconds) in [
+            ("1970-01-02", 86_400),
+            ("1970-01-01 01:00", 3_600),
+            ("1970-01-01T00:00:01Z", 1),
+            ("1970-01-01T02:00:00+01:00", 3_600),
+        ] {
+            assert_eq!(parse_moment(text).expect(text), seconds * 1_000_000_000, "{text}");
+        }
+        for text in ["", "yesterday", "2026-13-01", "2026-11-21 25:00", "9999-01-01"] {
+            assert!(parse_moment(text).is_err(), "{text}");
         }
     }
 

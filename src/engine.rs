@@ -7,23 +7,31 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use datafusion::common::TableReference;
+use datafusion::execution::memory_pool::PeakRecordingPool;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{ShowStatementFilter, Statement as Sql};
 use futures::future::BoxFuture;
 
+mod check;
 mod prepared;
+mod rehearse;
 
+pub use check::Checked;
+pub use rehearse::Rehearsed;
+
+use crate::catalog;
 use crate::config::Config;
 use crate::diagnostic::{nearest, or_list};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::execute::Rows;
 use crate::expand::{LISTING, TableFunctions};
 use crate::library::{Library, normalised};
 use crate::policy::{Gate, Rules, gates};
 use crate::session;
-use crate::statement::{Statement, parse};
+use crate::sink::{self, Outputs, Published};
+use crate::statement::{Severity, Statement, parse};
 
 /// A session with tables, functions, gates and outputs that appear whole.
 ///
@@ -34,6 +42,8 @@ pub struct Engine {
     gates: Vec<Box<dyn Gate>>,
     prepared: Mutex<prepared::Prepared>,
     tables: Vec<String>,
+    /// Where outputs wait, while they do.
+    held: Mutex<Option<Arc<Outputs>>>,
 }
 
 /// What a statement gave.
@@ -67,6 +77,7 @@ impl Engine {
                 gates: gates(Rules { read_only: config.read_only }),
                 prepared: Mutex::default(),
                 tables,
+                held: Mutex::default(),
             })
         })
     }
@@ -82,9 +93,10 @@ impl Engine {
             let mut parsed = rewritten(&self.filled(&statement.parsed)?)?;
             self.functions.inline_scalars(&mut parsed)?;
             let state = self.ctx.state();
-            let plan =
-                state.statement_to_plan(parsed).await.map_err(|e| self.explain(Error::from(e)))?;
+            let plan = state.statement_to_plan(parsed).await;
+            let plan = plan.map_err(|e| self.told_of_outputs(self.explain(Error::from(e))))?;
             self.gates.iter().try_for_each(|gate| gate.check(&plan))?;
+            self.refuse_unpublished(&plan)?;
             Ok(plan)
         })
     }
@@ -92,6 +104,13 @@ impl Engine {
     /// Runs a statement up to its first row.
     pub fn run<'a>(&'a self, statement: &'a Statement) -> BoxFuture<'a, Result<Outcome>> {
         Box::pin(async move {
+            if let Some(assertion) = &statement.assertion {
+                let checked = self.check(statement, assertion, 0, None).await?;
+                return match checked.failure(statement, assertion) {
+                    Some(error) if assertion.severity == Severity::Error => Err(error),
+                    _ => Ok(Outcome::Done),
+                };
+            }
             if let Parsed::Statement(sql) = &statement.parsed
                 && let Sql::CreateMacro { or_replace, name, args, definition, .. } = sql.as_ref()
             {
@@ -111,7 +130,8 @@ impl Engine {
             let plan = self.plan(statement).await?;
             let defines = matches!(plan, LogicalPlan::Ddl(_) | LogicalPlan::Statement(_));
             let writes = matches!(plan, LogicalPlan::Copy(_) | LogicalPlan::Dml(_));
-            let rows = Rows::start(&self.ctx, plan).await.map_err(|e| self.explain(e))?;
+            let rows = Rows::start(&self.ctx, plan, self.held()).await;
+            let rows = rows.map_err(|e| self.explain(e))?;
             if writes {
                 return Ok(Outcome::Written(rows));
             }
@@ -135,6 +155,90 @@ impl Engine {
             }
             Ok(last)
         })
+    }
+
+    /// From now on what statements write waits for [`Engine::publish`].
+    pub fn hold_outputs(&self) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::default());
+    }
+
+    /// The outputs that wait, while they do.
+    pub fn held(&self) -> Option<Arc<Outputs>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets everything appear that has waited. What is written from now on appears at once.
+    pub fn publish(&self) -> Result<Vec<Published>> {
+        match self.held.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(held) => sink::publish(held.take()),
+            None => Ok(vec![]),
+        }
+    }
+
+    /// Forgets everything that has waited.
+    pub fn discard(&self) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The most memory that operators have held since the last time this was asked, in bytes; what flows between them
+    /// is not counted.
+    pub fn peak_memory(&self) -> usize {
+        let runtime = self.ctx.runtime_env();
+        PeakRecordingPool::from_pool(runtime.memory_pool.as_ref()).map_or(0, |pool| {
+            let peak = pool.peak_reserved();
+            pool.reset_peak();
+            peak
+        })
+    }
+
+    /// A file that waits to be published still has its old content: reading it now would give old numbers.
+    fn refuse_unpublished(&self, plan: &LogicalPlan) -> Result<()> {
+        let Some(held) = self.held() else { return Ok(()) };
+        if let LogicalPlan::Dml(dml) = plan
+            && catalog::is_on_disk(&dml.target)
+        {
+            return Err(Error::query(format!(
+                "`{}` is a table of files, and rows cannot be added to it and wait for the script's end",
+                dml.table_name
+            ))
+            .hint("write a folder of its own for each run: `COPY (…) TO 'table/day=2026-11-21/'`, which a second run replaces")
+            .hint("or run with `--publish each`, and rows that are added twice are there twice"));
+        }
+        let targets = held.targets();
+        if targets.is_empty() {
+            return Ok(());
+        }
+        for read in catalog::paths_read(plan) {
+            if let Some(target) =
+                targets.iter().find(|t| read.starts_with(t) || t.starts_with(&read))
+            {
+                return Err(Error::query(format!(
+                    "`{}` is written earlier in this script and appears at its end",
+                    target.display()
+                ))
+                .hint(
+                    "keep the rows with `CREATE TABLE name AS …`, or run with `--publish each`",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for a file that is not there yet.
+    fn told_of_outputs(&self, error: Error) -> Error {
+        let targets = self.held().map_or(vec![], |held| held.targets());
+        let meant = |t: &std::path::PathBuf| {
+            t.file_name().is_some_and(|n| error.message.contains(&*n.to_string_lossy()))
+        };
+        match targets.into_iter().find(meant) {
+            Some(target) => Error { kind: Kind::Query, ..error }
+                .note(format!(
+                    "`{}` is written earlier in this script and appears at its end",
+                    target.display()
+                ))
+                .hint("keep the rows with `CREATE TABLE name AS …`, or run with `--publish each`"),
+            None => error,
+        }
     }
 
     /// Keeps or forgets a prepared statement.

@@ -22,6 +22,10 @@ pub enum Kind {
     Query,
     /// The command line, a path or the configuration is wrong.
     Usage,
+    /// What it needs cannot be reached now, and may be later: an object store, a lock.
+    Retry,
+    /// It needs more memory or disk than it may have.
+    Resource,
     /// Somebody asked us to stop.
     Interrupted,
 }
@@ -32,6 +36,8 @@ impl Kind {
         match self {
             Kind::Query => 1,
             Kind::Usage => 2,
+            Kind::Retry => 3,
+            Kind::Resource => 4,
             Kind::Interrupted => 130,
         }
     }
@@ -182,14 +188,15 @@ fn convert(error: &DataFusionError) -> Error {
             Error::query(message).at(span)
         }
         DataFusionError::Configuration(message) => Error::usage(plain(message)),
-        DataFusionError::ResourcesExhausted(message) => Error::query(plain(message)).hint(
-            "raise `--memory-limit`, or leave more room for spilling in the temporary folder",
-        ),
+        DataFusionError::ResourcesExhausted(message) => Error::new(Kind::Resource, plain(message))
+            .hint(
+                "raise `--memory-limit`, or leave more room for spilling in the temporary folder",
+            ),
         DataFusionError::Internal(message) => {
             Error::query(format!("Comptoir met a case it was not built for: {}", plain(message)))
                 .hint("this is our bug: please report the statement")
         }
-        DataFusionError::ObjectStore(source) => Error::query(source.to_string()),
+        DataFusionError::ObjectStore(source) => from_store(source),
         DataFusionError::IoError(source) => Error::query(source.to_string()),
         DataFusionError::ExecutionJoin(source) => {
             Error::query(format!("a worker stopped: {source}"))
@@ -200,6 +207,25 @@ fn convert(error: &DataFusionError) -> Error {
         | DataFusionError::Substrait(message)
         | DataFusionError::Ffi(message) => Error::query(plain(message)),
     }
+}
+
+/// What a store refuses for good is the query's fault; what it could not do this time may work the next.
+fn from_store(error: &object_store::Error) -> Error {
+    use object_store::Error as Store;
+    // Our own stores speak through the same type.
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if let Some(ours) = cause.downcast_ref::<Error>() {
+            return ours.clone();
+        }
+        source = cause.source();
+    }
+    let kind = match error {
+        Store::Generic { store, .. } if *store != "LocalFileSystem" => Kind::Retry,
+        Store::JoinError { .. } => Kind::Retry,
+        _ => Kind::Query,
+    };
+    Error::new(kind, error.to_string())
 }
 
 fn from_diagnostic(diagnostic: &Diagnostic, inner: Error) -> Error {

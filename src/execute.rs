@@ -3,6 +3,7 @@
 
 //! A plan → rows, one batch at a time. What the statement writes appears when the last row has been read, and not before.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,7 +19,7 @@ use url::Url;
 
 use crate::catalog;
 use crate::error::{Error, Result};
-use crate::sink::StagingStore;
+use crate::sink::{self, Output, Outputs, StagingStore};
 
 /// The rows of a statement.
 pub struct Rows {
@@ -28,11 +29,18 @@ pub struct Rows {
     /// What is run, to find the file at fault when reading fails.
     plan: LogicalPlan,
     staging: Option<Staging>,
+    /// Where outputs wait that are not to appear yet.
+    held: Option<Arc<Outputs>>,
+    bytes: u64,
 }
 
 impl Rows {
     /// Starts a plan. Statements that define something have their effect here and give no rows.
-    pub(crate) async fn start(ctx: &SessionContext, plan: LogicalPlan) -> Result<Self> {
+    pub(crate) async fn start(
+        ctx: &SessionContext,
+        plan: LogicalPlan,
+        held: Option<Arc<Outputs>>,
+    ) -> Result<Self> {
         let (staged, staging) = stage(ctx, plan.clone())?;
         let started = async {
             let frame = ctx.execute_logical_plan(staged).await?;
@@ -40,7 +48,9 @@ impl Rows {
             Ok((schema, frame.execute_stream().await?))
         };
         match started.await {
-            Ok((schema, stream)) => Ok(Self { schema, stream, ctx: ctx.clone(), plan, staging }),
+            Ok((schema, stream)) => {
+                Ok(Self { schema, stream, ctx: ctx.clone(), plan, staging, held, bytes: 0 })
+            }
             Err(error) => Err(catalog::explain_failure(ctx, &plan, error).await),
         }
     }
@@ -62,11 +72,21 @@ impl Rows {
             }
             None => {
                 if let Some(staging) = self.staging.take() {
-                    staging.store.publish()?;
+                    let outputs = Output::group(staging.store.take(), &staging.roots);
+                    self.bytes = outputs.iter().map(Output::bytes).sum();
+                    match &self.held {
+                        Some(held) => held.add(outputs),
+                        None => drop(sink::publish(outputs)?),
+                    }
                 }
                 Ok(None)
             }
         }
+    }
+
+    /// How many bytes the statement has written to files, once its rows have been read to their end.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// All batches, for results known to be small.
@@ -82,6 +102,8 @@ impl Rows {
 /// One statement's staging store, under a URL scheme of its own for as long as the statement runs.
 struct Staging {
     store: Arc<StagingStore>,
+    /// What the statement was told to write: files, or folders.
+    roots: Vec<PathBuf>,
     url: Url,
     ctx: SessionContext,
 }
@@ -97,12 +119,15 @@ static STATEMENTS: AtomicU64 = AtomicU64::new(0);
 /// Sends every local `COPY … TO` of a plan to a staging store.
 fn stage(ctx: &SessionContext, plan: LogicalPlan) -> Result<(LogicalPlan, Option<Staging>)> {
     let scheme = format!("comptoir-stage-{}", STATEMENTS.fetch_add(1, Ordering::Relaxed));
-    let mut staged = false;
+    let mut roots = vec![];
     let plan = plan
         .transform_down(|node| match node {
             LogicalPlan::Copy(copy) => match staged_url(&copy.output_url, &scheme) {
-                Some(output_url) => {
-                    staged = true;
+                Some((path, output_url)) => {
+                    if path.is_dir() {
+                        sink::may_replace(&path)?;
+                    }
+                    roots.push(path);
                     Ok(Transformed::yes(LogicalPlan::Copy(CopyTo { output_url, ..copy })))
                 }
                 None => Ok(Transformed::no(LogicalPlan::Copy(copy))),
@@ -110,17 +135,17 @@ fn stage(ctx: &SessionContext, plan: LogicalPlan) -> Result<(LogicalPlan, Option
             other => Ok(Transformed::no(other)),
         })?
         .data;
-    if !staged {
+    if roots.is_empty() {
         return Ok((plan, None));
     }
     let url = Url::parse(&format!("{scheme}:///")).map_err(|e| Error::query(e.to_string()))?;
     let store = Arc::new(StagingStore::default());
     ctx.register_object_store(&url, Arc::clone(&store) as _);
-    Ok((plan, Some(Staging { store, url, ctx: ctx.clone() })))
+    Ok((plan, Some(Staging { store, roots, url, ctx: ctx.clone() })))
 }
 
 /// The target as a URL of the staging store, or `None` for a target that is not on this machine.
-fn staged_url(target: &str, scheme: &str) -> Option<String> {
+fn staged_url(target: &str, scheme: &str) -> Option<(PathBuf, String)> {
     let path = match Url::parse(target) {
         Ok(url) if url.scheme() == "file" => url.to_file_path().ok()?,
         Ok(_) => return None,
@@ -129,7 +154,8 @@ fn staged_url(target: &str, scheme: &str) -> Option<String> {
     let is_folder = target.ends_with('/') || path.is_dir();
     let url = if is_folder { Url::from_directory_path(&path) } else { Url::from_file_path(&path) }
         .ok()?;
-    Some(format!("{scheme}://{}", url.path()))
+    let url = format!("{scheme}://{}", url.path());
+    Some((path.components().collect(), url))
 }
 
 #[cfg(test)]
@@ -138,9 +164,10 @@ mod tests {
 
     #[test]
     fn local_targets_are_staged_and_others_are_not() {
-        assert_eq!(staged_url("/tmp/a b.csv", "s").as_deref(), Some("s:///tmp/a%20b.csv"));
-        assert_eq!(staged_url("/tmp/none/", "s").as_deref(), Some("s:///tmp/none/"));
-        assert_eq!(staged_url("file:///tmp/x.parquet", "s").as_deref(), Some("s:///tmp/x.parquet"));
+        let url = |target| staged_url(target, "s").map(|(_, url)| url);
+        assert_eq!(url("/tmp/a b.csv").as_deref(), Some("s:///tmp/a%20b.csv"));
+        assert_eq!(url("/tmp/none/").as_deref(), Some("s:///tmp/none/"));
+        assert_eq!(url("file:///tmp/x.parquet").as_deref(), Some("s:///tmp/x.parquet"));
         assert_eq!(staged_url("s3://bucket/x.parquet", "s"), None);
     }
 }

@@ -73,5 +73,5 @@ pub mod statement;
 
 mod engine;
 
-pub use engine::{Engine, Outcome, register};
+pub use engine::{Checked, Engine, Outcome, Rehearsed, register};
 pub use error::{Error, Result};

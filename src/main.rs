@@ -11,8 +11,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use comptoir::config::{self, Config};
+use comptoir::script::job::{self, Source};
+use comptoir::script::report::Report;
 use comptoir::script::{self, Failure, Output};
-use comptoir::sink::{Format, Out};
+use comptoir::sink::{Format, Out, StagedFile};
 use comptoir::{Engine, Error, demo};
 
 /// E-commerce analytics in SQL, over Parquet and CSV files.
@@ -28,16 +30,13 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "Results go to the standard output, everything else to the standard error.\n\
-    Exit codes: 0 ok, 1 a query failed, 2 usage or configuration, 130 interrupted.";
+    Exit codes: 0 ok, 1 a query or an assertion failed, 2 usage, configuration, syntax or parameter,\n\
+    3 not reachable now, try again, 4 out of memory or disk, 130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run SQL files, each parsed whole before its first statement runs
-    Run {
-        /// The files, `-` for the standard input
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-    },
+    /// Run SQL files as one job: all are parsed before the first statement runs, and outputs appear together at the end
+    Run(Run),
     /// Write a believable shop with known truths, and show its customer segments; `--format csv` writes CSV files
     Demo {
         /// The folder to write, created if it is not there
@@ -50,6 +49,58 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+}
+
+#[derive(Args, Debug)]
+struct Run {
+    /// The files, `-` for the standard input
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// The value of a parameter that a file declares; may be repeated
+    #[arg(short, long = "param", value_name = "NAME=VALUE")]
+    param: Vec<String>,
+    /// A .json or .toml file of parameters; `-p` wins over it
+    #[arg(long, value_name = "FILE")]
+    params: Option<PathBuf>,
+    /// When outputs appear: all together when everything has passed, or each with its statement
+    #[arg(long, value_enum, default_value_t = Publish::All)]
+    publish: Publish,
+    /// What to do after a failure; the job has failed either way
+    #[arg(long, value_enum, default_value_t = OnError::Stop)]
+    on_error: OnError,
+    /// Plan and type-check every statement, and read and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// With --dry-run: show the plans
+    #[arg(long, requires = "dry_run")]
+    explain: bool,
+    /// How many failing rows of an assertion are shown
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    show_failures: usize,
+    /// Keep all failing rows in this folder, a Parquet file for each assertion that fails
+    #[arg(long, value_name = "FOLDER")]
+    store_failures: Option<PathBuf>,
+    /// Write a report as JUnit's XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write a report as JSON
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Annotate the lines at fault and write the step's summary, in GitHub Actions
+    #[arg(long)]
+    github: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
+enum Publish {
+    Each,
+    All,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
+enum OnError {
+    Stop,
+    Continue,
 }
 
 #[derive(Args, Debug)]
@@ -75,6 +126,9 @@ struct Options {
     /// How many threads work on a query
     #[arg(long, value_name = "N", global = true)]
     threads: Option<usize>,
+    /// The moment that now() and today() say, such as 2026-11-21 or 2026-11-21T06:00:00+01:00
+    #[arg(long, value_name = "MOMENT", global = true)]
+    as_of: Option<String>,
     /// Refuse every statement that changes a table, a file or the session
     #[arg(long, global = true)]
     read_only: bool,
@@ -98,6 +152,7 @@ fn main() -> ExitCode {
             eprintln!("{}", comptoir::diagnostic::render(&error, "", ""));
             ExitCode::from(error.kind.exit_code())
         }
+        Err(End::Said(code)) => ExitCode::from(code),
         Err(End::Drawn(failure)) => {
             eprintln!("{}", failure.render());
             ExitCode::from(failure.error.kind.exit_code())
@@ -109,6 +164,8 @@ fn main() -> ExitCode {
 enum End {
     Plain(Error),
     Drawn(Box<Failure>),
+    /// Everything has been said.
+    Said(u8),
 }
 
 impl From<Error> for End {
@@ -176,21 +233,61 @@ async fn go(cli: Cli, mut config: Config) -> Result<(), End> {
     let output = output(&cli.options)?;
     let engine = Engine::open(&config).await?;
     match (cli.command, cli.options.sql) {
-        (Some(Command::Run { .. }), Some(_)) => {
+        (Some(Command::Run(_)), Some(_)) => {
             Err(Error::usage("`run` and `-c` cannot go together").into())
         }
-        (Some(Command::Run { files }), None) => {
-            for file in files {
-                let name = file.to_string_lossy();
-                let text = if name == "-" { typed_in() } else { std::fs::read_to_string(&file) };
-                let text = text.map_err(|e| Error::usage(format!("cannot read `{name}`: {e}")))?;
-                script::run(&engine, &text, &name, &output).await?;
-            }
-            Ok(())
-        }
+        (Some(Command::Run(run)), None) => run_job(&engine, run, &output).await,
         (None, Some(sql)) => Ok(script::run(&engine, &sql, "sql", &output).await?),
         (None, None) => prompt(&engine, &output).await,
         (Some(Command::Demo { .. }), _) => Ok(()),
+    }
+}
+
+async fn run_job(engine: &Engine, run: Run, output: &Output) -> Result<(), End> {
+    let mut sources = vec![];
+    for file in &run.files {
+        let path = file.to_string_lossy().into_owned();
+        let text = if path == "-" { typed_in() } else { std::fs::read_to_string(file) };
+        let text = text.map_err(|e| Error::usage(format!("cannot read `{path}`: {e}")))?;
+        sources.push(Source { path, text });
+    }
+    let options = job::Options {
+        typed: run.param,
+        parameters: run.params,
+        publish_all: run.publish == Publish::All,
+        keep_going: run.on_error == OnError::Continue,
+        dry_run: run.dry_run,
+        explain: run.explain,
+        show_failures: run.show_failures,
+        store_failures: run.store_failures,
+        complain: |text| {
+            if !text.is_empty() {
+                eprintln!("{text}");
+            }
+        },
+    };
+    let report = job::run(engine, &sources, &options, output).await;
+    for (file, text) in
+        [(&run.junit, Report::junit as fn(&Report) -> String), (&run.report, Report::json)]
+    {
+        let Some(file) = file else { continue };
+        let mut staged = StagedFile::create(file)?;
+        staged.write_all(text(&report).as_bytes()).map_err(Error::from)?;
+        staged.publish()?;
+    }
+    if run.github {
+        for line in report.annotations() {
+            eprintln!("{line}");
+        }
+        if let Some(summary) = std::env::var_os("GITHUB_STEP_SUMMARY") {
+            let file = std::fs::File::options().append(true).create(true).open(summary);
+            let written = file.and_then(|mut file| file.write_all(report.summary().as_bytes()));
+            written.map_err(Error::from)?;
+        }
+    }
+    match report.exit_code() {
+        0 => Ok(()),
+        code => Err(End::Said(code)),
     }
 }
 
@@ -219,6 +316,9 @@ fn configure(options: &Options) -> Result<Config, Error> {
     }
     if let Some(threads) = options.threads {
         config.threads = Some(config::at_least_one(threads)?);
+    }
+    if let Some(moment) = &options.as_of {
+        config.as_of = Some(config::parse_moment(moment)?);
     }
     config.read_only |= options.read_only;
     Ok(config)

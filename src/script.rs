@@ -3,6 +3,10 @@
 
 //! Door 1: run a text, from a file or from `-c`. The whole text is parsed before anything runs.
 
+mod bind;
+pub mod job;
+pub mod report;
+
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -15,7 +19,8 @@ use crate::diagnostic;
 use crate::engine::{Engine, Outcome};
 use crate::error::{Error, Result};
 use crate::execute::Rows;
-use crate::sink::{Format, Out, Sink, StagedFile};
+use crate::sink::{Format, Out, Output as Written, Sink, StagedFile};
+use crate::statement::{Assertion, Severity, Statement, Values, parameters, parse_with};
 
 /// Where results and remarks go.
 pub struct Output {
@@ -39,6 +44,10 @@ pub struct Failure {
 }
 
 impl Failure {
+    fn new(error: Error, text: &str, path: &str) -> Self {
+        Self { error, text: text.to_string(), path: path.to_string() }
+    }
+
     /// The error drawn over the text.
     pub fn render(&self) -> String {
         diagnostic::render(&self.error, &self.text, &self.path)
@@ -53,63 +62,162 @@ pub fn run<'a>(
     output: &'a Output,
 ) -> LocalBoxFuture<'a, Result<(), Failure>> {
     Box::pin(async move {
-        run_statements(engine, text, output).await.map_err(|error| Failure {
-            error,
-            text: text.to_string(),
-            path: path.to_string(),
-        })
+        let failed = |error| Failure::new(error, text, path);
+        let (mut one, checking) = (OneFile::default(), Checking::default());
+        let declared = parameters(text).map_err(failed)?;
+        let values = bind::values(engine, &declared, &Values::new()).await.map_err(failed)?;
+        for statement in parse_with(text, &values).map_err(failed)? {
+            let ran = run_one(engine, &statement, output, &mut one, &checking);
+            // An error that knows no place of its own is at least in this statement.
+            let ran = ran.await.map_err(|e| failed(e.at_least(statement.span)))?;
+            if let Some(doubt) = &ran.doubt {
+                let (error, shown) = doubt.as_ref();
+                if ran.blocks {
+                    (output.remark)(shown.trim_end());
+                    return Err(failed(error.clone()));
+                }
+                (output.remark)(&warning(error, path));
+                (output.remark)(shown.trim_end());
+            }
+        }
+        match one.finish(output).map_err(failed)? {
+            Some(Written::File(file)) => file.publish().map_err(failed),
+            _ => Ok(()),
+        }
     })
 }
 
-async fn run_statements(engine: &Engine, text: &str, output: &Output) -> Result<()> {
-    let mut staged: Option<StagedFile> = None;
-    for statement in engine.parse(text)? {
-        let start = Instant::now();
-        // An error that knows no place of its own is at least in this statement.
-        match engine.run(&statement).await {
-            Ok(Outcome::Done) => {}
-            Ok(Outcome::Written(rows)) => {
-                let count = count(&rows.collect().await.map_err(|e| e.at_least(statement.span))?);
-                (output.remark)(&format!("{count} rows written"));
-            }
-            Ok(Outcome::Rows(rows)) => match &output.file {
-                None => show(rows, output, start).await.map_err(|e| e.at_least(statement.span))?,
-                Some(_) if staged.is_some() => {
-                    return Err(Error::usage(
-                        "`--output` takes one result, and this is the second",
-                    )
-                    .at(Some(statement.span))
-                    .hint("write each with `COPY (…) TO 'file'`"));
-                }
-                Some(file) => {
-                    let file = StagedFile::create(file)?;
-                    let out: Out = Box::new(BufWriter::new(file.file().try_clone()?));
-                    write(rows, output.format, out)
-                        .await
-                        .map_err(|e| e.at_least(statement.span))?;
-                    staged = Some(file);
-                }
-            },
-            Err(error) => return Err(error.at_least(statement.span)),
-        }
-    }
-    match (staged, &output.file) {
-        (Some(file), _) => file.publish(),
-        (None, Some(file)) => {
-            Err(Error::usage(format!("no statement gave rows for `{}`", file.display())))
-        }
-        (None, None) => Ok(()),
+/// What a statement came to.
+#[derive(Default)]
+struct Ran {
+    /// The rows it gave or wrote.
+    rows: Option<u64>,
+    /// The bytes it wrote to files.
+    bytes: u64,
+    /// What an assertion found wrong, and the first failing rows as a table.
+    doubt: Option<Box<(Error, String)>>,
+    /// Whether that ends the script.
+    blocks: bool,
+}
+
+/// What to do with rows that fail an assertion.
+struct Checking {
+    /// How many are shown.
+    show: usize,
+    /// Where all of them are kept.
+    store: Option<PathBuf>,
+}
+
+impl Default for Checking {
+    fn default() -> Self {
+        Self { show: 10, store: None }
     }
 }
 
+/// The one result that `--output` takes.
+#[derive(Default)]
+struct OneFile(Option<StagedFile>);
+
+impl OneFile {
+    /// What is to be published at the end; an error when no statement gave rows for the file.
+    fn finish(self, output: &Output) -> Result<Option<Written>> {
+        match (self.0, &output.file) {
+            (None, Some(file)) => {
+                Err(Error::usage(format!("no statement gave rows for `{}`", file.display())))
+            }
+            (file, _) => Ok(file.map(Written::File)),
+        }
+    }
+}
+
+async fn run_one(
+    engine: &Engine,
+    statement: &Statement,
+    output: &Output,
+    one: &mut OneFile,
+    checking: &Checking,
+) -> Result<Ran> {
+    if let Some(assertion) = &statement.assertion {
+        return assert(engine, statement, assertion, checking).await;
+    }
+    let start = Instant::now();
+    match engine.run(statement).await? {
+        Outcome::Done => Ok(Ran::default()),
+        Outcome::Written(mut rows) => {
+            let mut batches = vec![];
+            while let Some(batch) = rows.next().await? {
+                batches.push(batch);
+            }
+            let count = count(&batches);
+            (output.remark)(&format!("{count} rows written"));
+            Ok(Ran { rows: Some(count), bytes: rows.bytes(), ..Ran::default() })
+        }
+        Outcome::Rows(rows) => match &output.file {
+            None => {
+                let count = show(rows, output, start).await?;
+                Ok(Ran { rows: Some(count as u64), ..Ran::default() })
+            }
+            Some(_) if one.0.is_some() => {
+                Err(Error::usage("`--output` takes one result, and this is the second")
+                    .hint("write each with `COPY (…) TO 'file'`"))
+            }
+            Some(file) => {
+                let file = StagedFile::create(file)?;
+                let out: Out = Box::new(BufWriter::new(file.file().try_clone()?));
+                let count = write(rows, output.format, out).await?;
+                let ran = Ran { rows: Some(count as u64), bytes: file.bytes(), ..Ran::default() };
+                one.0 = Some(file);
+                Ok(ran)
+            }
+        },
+    }
+}
+
+async fn assert(
+    engine: &Engine,
+    statement: &Statement,
+    assertion: &Assertion,
+    checking: &Checking,
+) -> Result<Ran> {
+    let checked =
+        engine.check(statement, assertion, checking.show, checking.store.as_deref()).await?;
+    let rows = Some(checked.failing);
+    let Some(mut error) = checked.failure(statement, assertion) else {
+        return Ok(Ran { rows, ..Ran::default() });
+    };
+    let kept: usize = checked.shown.iter().map(RecordBatch::num_rows).sum();
+    let mut shown = String::new();
+    if kept > 0 {
+        shown = arrow::util::pretty::pretty_format_batches(&checked.shown)?.to_string();
+        if (kept as u64) < checked.failing {
+            shown.push_str(&format!("\nthe first {kept} of {} failing rows", checked.failing));
+        }
+    }
+    if let Some(store) = &checking.store
+        && kept > 0
+    {
+        error = error.note(format!("the failing rows are in `{}`", store.display()));
+    }
+    let blocks = assertion.severity == Severity::Error;
+    Ok(Ran { rows, bytes: 0, doubt: Some(Box::new((error, shown))), blocks })
+}
+
+/// A failed assertion that does not stop the script.
+fn warning(error: &Error, path: &str) -> String {
+    let place =
+        error.span.map_or(String::new(), |s| format!(":{}:{}", s.start.line, s.start.column));
+    let notes: Vec<String> = error.notes.iter().map(|n| format!("; {n}")).collect();
+    format!("warning: {}{} ({path}{place})", error.message, notes.concat())
+}
+
 /// Writes a result to the standard output, and says how long it took where a person is reading.
-async fn show(rows: Rows, output: &Output, start: Instant) -> Result<()> {
+async fn show(rows: Rows, output: &Output, start: Instant) -> Result<usize> {
     let count = write(rows, output.format, (output.stdout)()).await?;
     if output.format.name == "table" {
         let rows = if count == 1 { "row" } else { "rows" };
         (output.remark)(&format!("{count} {rows} in {:.3} s", start.elapsed().as_secs_f64()));
     }
-    Ok(())
+    Ok(count)
 }
 
 /// Streams a result through a format; the number of rows read.

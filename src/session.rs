@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::{FairSpillPool, PeakRecordingPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+mod clock;
 mod one_stage;
 mod share;
 mod shared_exec;
@@ -33,7 +34,8 @@ pub(crate) fn build(config: &Config) -> Result<(SessionContext, Arc<TableFunctio
     if let Some(bytes) = memory {
         // Fair, because a query that spills must not starve the others' sorts; tracked, so that errors name the eater.
         let pool = TrackConsumersPool::new(FairSpillPool::new(bytes), NAMED_CONSUMERS);
-        runtime = runtime.with_memory_pool(Arc::new(pool));
+        // Outermost, for what a report says of a statement.
+        runtime = runtime.with_memory_pool(Arc::new(PeakRecordingPool::new(Arc::new(pool))));
     }
     let mut settings = SessionConfig::new().with_information_schema(true);
     if let Some(threads) = config.threads {
@@ -60,6 +62,9 @@ pub(crate) fn build(config: &Config) -> Result<(SessionContext, Arc<TableFunctio
         library.add_folder(folder)?;
     }
     let functions = register_library(&ctx, library)?;
+    if let Some(moment) = config.as_of {
+        clock::stop_at(&ctx, moment);
+    }
     Ok((ctx, functions))
 }
 

@@ -14,11 +14,14 @@ use crate::error::{Error, Result};
 mod csv;
 mod json;
 mod markdown;
+mod outputs;
 mod parquet;
 mod staged;
 mod staging_store;
 mod table;
 
+pub(crate) use outputs::may_replace;
+pub use outputs::{Output, Outputs, Published, publish};
 pub use staged::StagedFile;
 pub use staging_store::StagingStore;
 

@@ -6,19 +6,27 @@
 
 use datafusion::common::{DataFusionError, Span};
 use datafusion::sql::parser::{DFParserBuilder, Statement as Parsed};
-use datafusion::sql::sqlparser::ast::{Expr, FunctionArg};
+use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, Statement as Sql};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
+mod assertion;
+mod parameter;
 pub mod walk;
+
+pub use assertion::{Assertion, Demand, Severity};
+pub use parameter::{Parameter, Uses, Values};
 
 /// One statement of a text.
 #[derive(Clone, Debug)]
 pub struct Statement {
-    /// What the parser understood.
+    /// What the parser understood; of an assertion, the query that it is about.
     pub parsed: Parsed,
+    /// What an `ASSERT` demands of that query.
+    pub assertion: Option<Assertion>,
     /// Where it stands in the text.
     pub span: Span,
     /// Its own text, without the semicolon.
@@ -28,12 +36,22 @@ pub struct Statement {
 /// How deep expressions and queries may nest before the text is refused.
 const MAX_DEPTH: usize = 128;
 
-/// Splits and parses a text. Nothing is returned unless all of it parses.
+/// Splits and parses a text. Nothing is returned unless all of it parses. Parameters have their defaults.
 pub fn parse(text: &str) -> Result<Vec<Statement>> {
-    // A text that ends too early fails without a place: its end is the place.
-    let end = place(end_of(text));
-    let failed = |error: DataFusionError| Error::from(error).at_least(Span { start: end, end });
-    let mut parser = DFParserBuilder::new(text)
+    parse_with(text, &Values::default())
+}
+
+/// The parameters that a text declares, in order.
+pub fn parameters(text: &str) -> Result<Vec<Parameter>> {
+    Ok(parameter::split(tokens(text)?)?.0)
+}
+
+/// Splits and parses a text whose parameters have these values.
+pub fn parse_with(text: &str, values: &Values) -> Result<Vec<Statement>> {
+    let (declared, rest) = parameter::split(tokens(text)?)?;
+    let filled = Uses { declared: &declared, values }.fill(rest)?;
+    let failed = |error: DataFusionError| failed(text, error);
+    let mut parser = DFParserBuilder::new(filled)
         .with_dialect(&GenericDialect {})
         .with_recursion_limit(MAX_DEPTH)
         .build()
@@ -45,10 +63,16 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
         if first.token == Token::EOF {
             return Ok(statements);
         }
-        let parsed = parser.parse_statement().map_err(failed)?;
+        let (parsed, assertion) = if assertion::is_next(&parser.parser) {
+            let (query, assertion) =
+                assertion::parse(&mut parser.parser).map_err(|e| failed(e.into()))?;
+            (Parsed::Statement(Box::new(Sql::Query(Box::new(query)))), Some(assertion))
+        } else {
+            (parser.parse_statement().map_err(failed)?, None)
+        };
         let after = parser.parser.peek_token();
         if !matches!(after.token, Token::SemiColon | Token::EOF) {
-            return Err(Error::query(format!(
+            return Err(Error::usage(format!(
                 "expected `;` or the end of the text, found `{}`",
                 after.token
             ))
@@ -60,8 +84,19 @@ pub fn parse(text: &str) -> Result<Vec<Statement>> {
         };
         let span = Span { start: place(first.span.start), end: place(end) };
         let text = crate::diagnostic::cut(text, span).trim_end().to_string();
-        statements.push(Statement { parsed, span, text });
+        statements.push(Statement { parsed, assertion, span, text });
     }
+}
+
+fn tokens(text: &str) -> Result<Vec<datafusion::sql::sqlparser::tokenizer::TokenWithSpan>> {
+    parameter::tokens(text).map_err(|e| failed(text, ParserError::from(e).into()))
+}
+
+/// A text that does not parse was written wrongly, and no data had a part in it.
+fn failed(text: &str, error: DataFusionError) -> Error {
+    // A text that ends too early fails without a place: its end is the place.
+    let end = place(end_of(text));
+    Error { kind: Kind::Usage, ..Error::from(error) }.at_least(Span { start: end, end })
 }
 
 /// True when more lines are needed before the text can be a statement: the prompt's question.

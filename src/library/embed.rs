@@ -29,10 +29,10 @@ fn main() -> io::Result<()> {
         }
     }
     list.push(']');
-    fs::write(
-        PathBuf::from(env::var("OUT_DIR").map_err(io::Error::other)?).join("library.rs"),
-        list,
-    )
+    // Put in place whole: a compiler may be reading the one before.
+    let library = PathBuf::from(env::var("OUT_DIR").map_err(io::Error::other)?).join("library.rs");
+    fs::write(library.with_extension("new"), list)?;
+    fs::rename(library.with_extension("new"), library)
 }
 
 fn sorted(folder: &Path) -> io::Result<Vec<PathBuf>> {

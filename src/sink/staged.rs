@@ -38,9 +38,8 @@ impl StagedFile {
     pub fn create_with_folder(target: &Path) -> Result<Self> {
         let folder = folder_of(target);
         // A nameless file can be linked into any folder of its file system, so that no folder need exist yet.
-        let nearest = folder.ancestors().find(|f| f.is_dir()).unwrap_or(folder);
-        let mut staged = Self::create_beside(target, nearest)?;
-        staged.new_folder = nearest != folder;
+        let mut staged = Self::create_beside(target, nearest(folder))?;
+        staged.new_folder = !folder.is_dir();
         Ok(staged)
     }
 
@@ -49,6 +48,7 @@ impl StagedFile {
             return Err(Error::usage(format!("`{}` is a folder, not a file", target.display())));
         }
         if let Some(file) = nameless(folder) {
+            lock(&file);
             let target = target.to_path_buf();
             return Ok(Self { file, target, hidden: None, new_folder: false });
         }
@@ -59,6 +59,7 @@ impl StagedFile {
             .create_new(true)
             .open(&hidden)
             .map_err(|e| cannot(target, &e))?;
+        lock(&file);
         Ok(Self { file, target: target.to_path_buf(), hidden: Some(hidden), new_folder: false })
     }
 
@@ -67,30 +68,102 @@ impl StagedFile {
         &self.file
     }
 
-    /// Makes the file appear under its name, whole, in place of what was there.
-    pub fn publish(mut self) -> Result<()> {
-        let target = self.target.clone();
-        self.publish_file().map_err(|e| cannot(&target, &e))
+    /// The path it will have.
+    pub fn target(&self) -> &Path {
+        &self.target
     }
 
-    fn publish_file(&mut self) -> io::Result<()> {
+    /// How many bytes it holds so far.
+    pub fn bytes(&self) -> u64 {
+        self.file.metadata().map_or(0, |m| m.len())
+    }
+
+    /// Makes the file appear under its name, whole, in place of what was there.
+    pub fn publish(self) -> Result<()> {
+        let mut ready = self.prepare()?;
+        ready.swap()?;
+        ready.finish()
+    }
+
+    /// Does all that takes time or can fail: what is left is a rename.
+    pub(super) fn prepare(mut self) -> Result<Prepared> {
+        let target = self.target.clone();
+        let folder = folder_of(&target);
+        // A folder that is not there yet appears with the file.
+        let nearest = nearest(folder);
+        sweep(&target, nearest);
+        let hidden = hidden_name(&target, nearest);
+        self.place(&hidden).map_err(|e| cannot(&target, &e))?;
+        let file = self.file.try_clone().map_err(|e| cannot(&target, &e))?;
+        Ok(Prepared { hidden: Some(hidden), target, new_folder: self.new_folder, _lock: file })
+    }
+
+    /// Gives the finished file a path.
+    pub(super) fn place(&mut self, path: &Path) -> io::Result<()> {
         self.file.sync_all()?;
-        if self.new_folder {
-            std::fs::create_dir_all(folder_of(&self.target))?;
+        match self.hidden.take() {
+            Some(hidden) => std::fs::rename(&hidden, path),
+            None => link(&self.file, path),
         }
-        let hidden = match self.hidden.take() {
-            Some(hidden) => hidden,
-            None => {
-                let hidden = hidden_name(&self.target, folder_of(&self.target));
-                link(&self.file, &hidden)?;
-                hidden
-            }
+    }
+}
+
+/// A file that only has to be renamed.
+pub(super) struct Prepared {
+    hidden: Option<PathBuf>,
+    target: PathBuf,
+    new_folder: bool,
+    /// Holds the lock that tells others that the hidden file is not abandoned.
+    _lock: File,
+}
+
+impl Prepared {
+    /// The rename.
+    pub(super) fn swap(&mut self) -> Result<()> {
+        let Some(hidden) = &self.hidden else { return Ok(()) };
+        let renamed = match self.new_folder {
+            true => std::fs::create_dir_all(folder_of(&self.target)),
+            false => Ok(()),
         };
-        if let Err(error) = std::fs::rename(&hidden, &self.target) {
-            let _ = std::fs::remove_file(&hidden);
-            return Err(error);
+        renamed
+            .and_then(|()| std::fs::rename(hidden, &self.target))
+            .map_err(|e| cannot(&self.target, &e))?;
+        self.hidden = None;
+        Ok(())
+    }
+
+    /// Makes sure that the rename outlives a power cut.
+    pub(super) fn finish(self) -> Result<()> {
+        let synced = File::open(folder_of(&self.target)).and_then(|folder| folder.sync_all());
+        synced.map_err(|e| cannot(&self.target, &e))
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        if let Some(hidden) = self.hidden.take() {
+            let _ = std::fs::remove_file(hidden);
         }
-        File::open(folder_of(&self.target))?.sync_all()
+    }
+}
+
+/// Removes what a run that was killed between its two last steps has left beside a target. Whoever is at work holds a
+/// lock, which the kernel takes from the dead.
+pub(super) fn sweep(target: &Path, folder: &Path) {
+    let Some(name) = target.file_name().map(|n| n.to_string_lossy().into_owned()) else { return };
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let prefix = format!(".{name}.");
+    for entry in entries.flatten() {
+        let found = entry.file_name().to_string_lossy().into_owned();
+        let number = found.strip_prefix(&prefix).and_then(|n| n.strip_suffix(ENDING));
+        let ours = number.is_some_and(|n| n.chars().all(|c| c.is_ascii_digit() || c == '-'));
+        if !ours || !File::open(entry.path()).is_ok_and(|file| lock(&file)) {
+            continue;
+        }
+        let _ = match entry.path().is_dir() {
+            true => std::fs::remove_dir_all(entry.path()),
+            false => std::fs::remove_file(entry.path()),
+        };
     }
 }
 
@@ -112,22 +185,36 @@ impl Drop for StagedFile {
     }
 }
 
-fn folder_of(target: &Path) -> &Path {
+pub(super) fn folder_of(target: &Path) -> &Path {
     match target.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     }
 }
 
-fn hidden_name(target: &Path, folder: &Path) -> PathBuf {
-    let name = target.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-    folder.join(format!(".{name}.{}-{number}.partial", std::process::id()))
+/// The first folder above that is there.
+fn nearest(folder: &Path) -> &Path {
+    let found = folder.ancestors().find(|f| f.is_dir() || f.as_os_str().is_empty());
+    found.filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn cannot(target: &Path, error: &io::Error) -> Error {
+const ENDING: &str = ".partial";
+
+pub(super) fn hidden_name(target: &Path, folder: &Path) -> PathBuf {
+    let name = target.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    folder.join(format!(".{name}.{}-{number}{ENDING}", std::process::id()))
+}
+
+pub(super) fn cannot(target: &Path, error: &io::Error) -> Error {
     let error = Error::usage(format!("cannot write `{}`: {error}", target.display()));
     if folder_of(target).is_dir() { error } else { error.hint("the folder must exist") }
+}
+
+/// Takes the lock of a file or folder; false when somebody has it, or when there are no locks here.
+pub(super) fn lock(file: &File) -> bool {
+    use rustix::fs::{FlockOperation, flock};
+    flock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
 }
 
 #[cfg(target_os = "linux")]
@@ -197,6 +284,26 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&target).expect("reads"), "rows");
         drop(StagedFile::create_with_folder(&folder.path().join("other/out.csv")).expect("opens"));
         assert_eq!(names(folder.path()), ["year=2026"]);
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_swept_and_the_living_keep_theirs() {
+        let folder = tempfile::tempdir().expect("folder");
+        let target = folder.path().join("out.csv");
+        for name in [".out.csv.99-1.partial", ".out.csv.old.partial", ".other.csv.1-1.partial"] {
+            std::fs::write(folder.path().join(name), "left").expect("writes");
+        }
+        let open = || StagedFile::create(&target).expect("opens");
+        let living = open().prepare().expect("prepares");
+        open().publish().expect("publishes");
+        let left = names(folder.path());
+        assert_eq!(left.len(), 4, "{left:?}");
+        assert!(!left.contains(&".out.csv.99-1.partial".to_string()), "{left:?}");
+        drop(living);
+        assert_eq!(
+            names(folder.path()),
+            [".other.csv.1-1.partial", ".out.csv.old.partial", "out.csv"]
+        );
     }
 
     #[test]

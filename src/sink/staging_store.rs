@@ -24,7 +24,7 @@ use object_store::{
 };
 
 use super::staged::StagedFile;
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 /// The files that one statement has written so far.
 #[derive(Debug, Default)]
@@ -33,11 +33,9 @@ pub struct StagingStore {
 }
 
 impl StagingStore {
-    /// Makes every file of the statement appear.
-    pub fn publish(&self) -> Result<()> {
-        let files =
-            std::mem::take(&mut *self.finished.lock().unwrap_or_else(PoisonError::into_inner));
-        files.into_iter().try_for_each(StagedFile::publish)
+    /// The files that are finished.
+    pub(crate) fn take(&self) -> Vec<StagedFile> {
+        std::mem::take(&mut *self.finished.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Forgets every file of the statement.

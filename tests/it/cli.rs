@@ -56,7 +56,7 @@ fn exit_codes_tell_a_failed_query_from_a_wrong_call() {
     for (arguments, code, said) in [
         (&["-c", "SELECT nope"][..], 1, "nope"),
         (&["-c", "SELECT 1 / 0"], 1, "zero"),
-        (&["-c", "SELEC 1"], 1, "SELEC"),
+        (&["-c", "SELEC 1"], 2, "SELEC"),
         (&["--format", "xml", "-c", "SELECT 1"], 2, "no format `xml`"),
         (&["--data", "no/such/path", "-c", "SELECT 1"], 2, "no/such/path"),
         (&["--config", "no.toml", "-c", "SELECT 1"], 2, "no.toml"),
@@ -101,7 +101,7 @@ fn a_mistake_at_the_end_of_a_script_runs_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let target = folder.path().join("a.csv");
     let sql = format!("COPY (SELECT 1 AS a) TO '{}'; SELECT (1;", target.display());
-    assert_eq!(comptoir(&["-c", &sql]).status.code(), Some(1));
+    assert_eq!(comptoir(&["-c", &sql]).status.code(), Some(2));
     assert!(!target.exists());
 }
 

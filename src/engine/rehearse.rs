@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! `--dry-run`: a statement is planned against the real schemas, and has only those effects that later statements need
+//! to be planned too: views, macros, settings, and empty tables in the place of full ones.
+
+use std::path::PathBuf;
+
+use datafusion::logical_expr::{DdlStatement, EmptyRelation, LogicalPlan};
+use datafusion::sql::parser::Statement as Parsed;
+use datafusion::sql::sqlparser::ast::Statement as Sql;
+use futures::future::BoxFuture;
+
+use super::{Engine, check};
+use crate::catalog;
+use crate::error::{Error, Result};
+use crate::execute::Rows;
+use crate::statement::Statement;
+
+/// What a statement would do.
+#[derive(Clone, Debug, Default)]
+pub struct Rehearsed {
+    /// The plan, optimised, one operator a line; empty for statements that have none.
+    pub plan: String,
+    /// The files and folders that it would read.
+    pub reads: Vec<PathBuf>,
+    /// The file or folder that it would write.
+    pub writes: Option<String>,
+}
+
+impl Engine {
+    /// Plans a statement down to its operators, without reading a row.
+    pub fn rehearse<'a>(&'a self, statement: &'a Statement) -> BoxFuture<'a, Result<Rehearsed>> {
+        Box::pin(async move {
+            if let Parsed::Statement(sql) = &statement.parsed
+                && matches!(
+                    sql.as_ref(),
+                    Sql::CreateMacro { .. } | Sql::Prepare { .. } | Sql::Deallocate { .. }
+                )
+            {
+                self.run(statement).await?;
+                return Ok(Rehearsed::default());
+            }
+            let plan = self.plan(statement).await?;
+            if let Some(assertion) = &statement.assertion {
+                check::demand_fits(assertion, plan.schema().inner())?;
+            }
+            let reads = catalog::paths_read(&plan);
+            let writes = match &plan {
+                LogicalPlan::Copy(copy) => Some(copy.output_url.clone()),
+                _ => None,
+            };
+            let shown = match plan {
+                LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(mut table)) => {
+                    let shown = self.examine(&table.input).await?;
+                    // The same statement over nothing: the name, the columns and the constraints are the real ones.
+                    table.input = std::sync::Arc::new(LogicalPlan::EmptyRelation(EmptyRelation {
+                        produce_one_row: false,
+                        schema: std::sync::Arc::clone(table.input.schema()),
+                    }));
+                    self.have(LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(table))).await?;
+                    shown
+                }
+                LogicalPlan::Ddl(DdlStatement::CreateView(view)) => {
+                    let shown = self.examine(&view.input).await?;
+                    self.have(LogicalPlan::Ddl(DdlStatement::CreateView(view))).await?;
+                    shown
+                }
+                plan @ (LogicalPlan::Ddl(_) | LogicalPlan::Statement(_)) => {
+                    self.have(plan).await?;
+                    String::new()
+                }
+                plan => self.examine(&plan).await?,
+            };
+            Ok(Rehearsed { plan: shown, reads, writes })
+        })
+    }
+
+    /// Optimises a plan and chooses its operators, which finds what planning alone does not.
+    async fn examine(&self, plan: &LogicalPlan) -> Result<String> {
+        let state = self.ctx.state();
+        let failed = |e| self.explain(Error::from(e));
+        let optimized = state.optimize(plan).map_err(failed)?;
+        state.query_planner().create_physical_plan(&optimized, &state).await.map_err(failed)?;
+        Ok(optimized.display_indent().to_string())
+    }
+
+    async fn have(&self, plan: LogicalPlan) -> Result<()> {
+        let rows = Rows::start(&self.ctx, plan, None).await.map_err(|e| self.explain(e))?;
+        rows.collect().await.map(drop)
+    }
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! The values of a script's parameters: what was typed, over what a file says, over the defaults.
+
+use std::path::Path;
+
+use arrow::array::AsArray;
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+
+use crate::diagnostic::{nearest, or_list};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::statement::{Parameter, Uses, Values};
+
+/// `name=value` of the command line, over the `.json` or `.toml` file.
+pub(super) fn given(typed: &[String], file: Option<&Path>) -> Result<Values> {
+    let mut values = match file {
+        Some(file) => {
+            let named = |e: Error| e.context(format_args!("`{}`", file.display()));
+            let text =
+                std::fs::read_to_string(file).map_err(|e| named(Error::usage(e.to_string())))?;
+            let json = file.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
+            if json { from_json(&text) } else { from_toml(&text) }.map_err(named)?
+        }
+        None => Values::new(),
+    };
+    let mut seen: Vec<String> = vec![];
+    for pair in typed {
+        let (name, value) = pair
+            .split_once('=')
+            .ok_or_else(|| Error::usage(format!("`-p {pair}` is not `name=value`")))?;
+        let name = name.trim().to_lowercase();
+        if seen.contains(&name) {
+            return Err(Error::usage(format!("the parameter `{name}` is given twice")));
+        }
+        values.insert(name.clone(), Some(value.to_string()));
+        seen.push(name);
+    }
+    Ok(values)
+}
+
+fn from_json(text: &str) -> Result<Values> {
+    use serde_json::Value;
+    let all: serde_json::Map<String, Value> =
+        serde_json::from_str(text).map_err(|e| Error::usage(e.to_string()))?;
+    all.into_iter()
+        .map(|(name, value)| {
+            let text = match value {
+                Value::Null => None,
+                Value::String(text) => Some(text),
+                Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+                Value::Array(_) | Value::Object(_) => return Err(not_one_value(&name)),
+            };
+            Ok((name.to_lowercase(), text))
+        })
+        .collect()
+}
+
+fn from_toml(text: &str) -> Result<Values> {
+    use toml::Value;
+    let all: toml::Table =
+        toml::from_str(text).map_err(|e| Error::usage(e.to_string().trim().to_string()))?;
+    all.into_iter()
+        .map(|(name, value)| {
+            let text = match value {
+                Value::String(text) => text,
+                Value::Array(_) | Value::Table(_) => return Err(not_one_value(&name)),
+                other => other.to_string(),
+            };
+            Ok((name.to_lowercase(), Some(text)))
+        })
+        .collect()
+}
+
+fn not_one_value(name: &str) -> Error {
+    Error::usage(format!(
+        "`{name}` is not one value: a parameter is a text, a number, a date or a boolean"
+    ))
+}
+
+/// Fails for a value that no text declares.
+pub(super) fn all_known(given: &Values, declared: &[Parameter]) -> Result<()> {
+    for name in given.keys() {
+        if declared.iter().any(|p| p.name == *name) {
+            continue;
+        }
+        let error = Error::usage(format!("no script declares the parameter `{name}`"));
+        return Err(match nearest(name, declared.iter().map(|p| p.name.as_str())).as_slice() {
+            [] if declared.is_empty() => {
+                error.hint(format!("declare it in the script: `PARAMETER {name} VARCHAR;`"))
+            }
+            [] => error.note(format!(
+                "declared are {}",
+                declared.iter().map(|p| format!("`{}`", p.name)).collect::<Vec<_>>().join(", ")
+            )),
+            near => error.hint(format!("did you mean {}?", or_list(near))),
+        });
+    }
+    Ok(())
+}
+
+/// Every parameter's value, checked against its type and written as the type writes it. Defaults are evaluated once, so
+/// that `now()` or `random()` in one is the same for every statement.
+pub(super) async fn values(
+    engine: &Engine,
+    declared: &[Parameter],
+    given: &Values,
+) -> Result<Values> {
+    let mut values = Values::new();
+    for (i, parameter) in declared.iter().enumerate() {
+        let value = given.get(&parameter.name);
+        if value.is_none() && !parameter.has_default() {
+            return Err(parameter.lacking());
+        }
+        if parameter.is_identifier() {
+            let name = match value {
+                Some(name) => name.clone(),
+                None => parameter.default_name(),
+            };
+            let name = name.filter(|n| !n.is_empty() && !n.contains('\0')).ok_or_else(|| {
+                Error::usage(format!("the parameter `{}` is the name of nothing", parameter.name))
+                    .at(parameter.span)
+            })?;
+            values.insert(parameter.name.clone(), Some(name));
+            continue;
+        }
+        let earlier = Uses { declared: &declared[..i], values: &values };
+        let probe = parameter.probe(value, &earlier)?;
+        let failed = |error: Error| {
+            let what = match value {
+                Some(Some(text)) => format!("`{text}` is not one"),
+                Some(None) => "NULL is not one".into(),
+                None => "the default is not one".into(),
+            };
+            Error::usage(format!(
+                "the parameter `{}` takes {}; {what}",
+                parameter.name,
+                parameter.shown_type()
+            ))
+            .note(error.message)
+            .at(parameter.span)
+        };
+        let batches = engine.query(&probe).await.map_err(failed)?;
+        let column =
+            batches.iter().find(|b| b.num_rows() > 0).map(|b| cast(b.column(0), &DataType::Utf8));
+        let text = column.transpose()?.and_then(|column| {
+            column.as_string::<i32>().iter().next().flatten().map(str::to_string)
+        });
+        values.insert(parameter.name.clone(), text);
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_give_single_values() {
+        let json =
+            from_json(r#"{"Day": "2026-01-01", "n": 5, "x": 1.50, "b": true, "none": null}"#);
+        let json: Vec<_> = json.expect("reads").into_iter().collect();
+        let some = |text: &str| Some(text.to_string());
+        assert_eq!(
+            json,
+            [
+                ("b".into(), some("true")),
+                ("day".into(), some("2026-01-01")),
+                ("n".into(), some("5")),
+                ("none".into(), None),
+                ("x".into(), some("1.5")),
+            ]
+        );
+        let toml = from_toml("day = 2026-01-01\nn = -5\nname = 'it''s'").map(|_| ());
+        assert!(toml.is_err());
+        let toml = from_toml("day = 2026-01-01\nn = -5\nname = \"it's\"").expect("reads");
+        assert_eq!(toml["day"], some("2026-01-01"));
+        assert_eq!((toml["n"].clone(), toml["name"].clone()), (some("-5"), some("it's")));
+        assert!(from_json(r#"{"a": [1]}"#).is_err() && from_toml("[a]\nb = 1").is_err());
+    }
+
+    #[test]
+    fn typed_values_are_pairs_and_stand_once() {
+        let typed = |pairs: &[&str]| {
+            given(&pairs.iter().map(ToString::to_string).collect::<Vec<_>>(), None)
+        };
+        assert_eq!(typed(&["a=x=y", "B="]).expect("reads").len(), 2);
+        assert!(typed(&["a"]).is_err() && typed(&["a=1", "A=2"]).is_err());
+    }
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! `comptoir run`: files as one job, for a machine that wants an exit code, a report, and all of its outputs or none.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use futures::future::LocalBoxFuture;
+
+use super::report::{Entry, Report, Status};
+use super::{Checking, Failure, OneFile, Output, Ran, bind, run_one, warning};
+use crate::engine::Engine;
+use crate::error::{Error, Kind, Result};
+use crate::statement::{Parameter, Statement, parameters, parse_with};
+
+/// A text to run.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// What it is called in messages.
+    pub path: String,
+    /// The text.
+    pub text: String,
+}
+
+/// How a job runs.
+pub struct Options {
+    /// `name=value`, as typed.
+    pub typed: Vec<String>,
+    /// A `.json` or `.toml` file of parameters.
+    pub parameters: Option<PathBuf>,
+    /// Outputs appear together, after the last statement, or not at all; otherwise each with its statement.
+    pub publish_all: bool,
+    /// Goes on after a failure.
+    pub keep_going: bool,
+    /// Plans, and reads nothing.
+    pub dry_run: bool,
+    /// Says what each statement's plan is, in a dry run.
+    pub explain: bool,
+    /// How many failing rows of an assertion are shown.
+    pub show_failures: usize,
+    /// The folder in which all of them are kept.
+    pub store_failures: Option<PathBuf>,
+    /// Takes errors.
+    pub complain: fn(&str),
+}
+
+/// A text and its statements.
+struct Script<'a> {
+    source: &'a Source,
+    statements: Vec<Statement>,
+}
+
+/// Runs files as one job. What failed is in the report.
+pub fn run<'a>(
+    engine: &'a Engine,
+    sources: &'a [Source],
+    options: &'a Options,
+    output: &'a Output,
+) -> LocalBoxFuture<'a, Report> {
+    Box::pin(async move {
+        let mut job =
+            Job { engine, options, output, report: Report::default(), one: OneFile::default() };
+        // Nothing runs unless everything can be read.
+        let Some(scripts) = job.read(sources).await else { return job.report };
+        if options.publish_all && !options.dry_run {
+            engine.hold_outputs();
+        }
+        for script in &scripts {
+            for statement in &script.statements {
+                job.step(script, statement).await;
+            }
+        }
+        job.end(sources);
+        job.report
+    })
+}
+
+struct Job<'a> {
+    engine: &'a Engine,
+    options: &'a Options,
+    output: &'a Output,
+    report: Report,
+    one: OneFile,
+}
+
+impl Job<'_> {
+    /// Reads all texts with their parameters, or complains.
+    async fn read<'s>(&mut self, sources: &'s [Source]) -> Option<Vec<Script<'s>>> {
+        let nowhere = Source { path: "parameters".into(), text: String::new() };
+        let given = bind::given(&self.options.typed, self.options.parameters.as_deref());
+        let given = match given {
+            Ok(given) => given,
+            Err(error) => return self.unread(&nowhere, error),
+        };
+        let mut declared: Vec<(&Source, Vec<Parameter>)> = vec![];
+        for source in sources {
+            match parameters(&source.text) {
+                Ok(found) => declared.push((source, found)),
+                Err(error) => return self.unread(source, error),
+            }
+        }
+        let all: Vec<Parameter> = declared.iter().flat_map(|(_, p)| p.clone()).collect();
+        if let Err(error) = bind::all_known(&given, &all) {
+            return self.unread(&nowhere, error);
+        }
+        let mut scripts = vec![];
+        for (source, declared) in declared {
+            let values = match bind::values(self.engine, &declared, &given).await {
+                Ok(values) => values,
+                Err(error) => return self.unread(source, error),
+            };
+            match parse_with(&source.text, &values) {
+                Ok(statements) => scripts.push(Script { source, statements }),
+                Err(error) => return self.unread(source, error),
+            }
+        }
+        Some(scripts)
+    }
+
+    fn unread<T>(&mut self, source: &Source, error: Error) -> Option<T> {
+        let failure = Failure::new(error, &source.text, &source.path);
+        (self.options.complain)(&failure.render());
+        let mut entry = Entry::new(&source.path, failure.error.span, "");
+        entry.fail(&failure.error);
+        self.report.add(entry, Some(failure.error.kind));
+        None
+    }
+
+    async fn step(&mut self, script: &Script<'_>, statement: &Statement) {
+        let source = script.source;
+        let mut entry = Entry::new(&source.path, Some(statement.span), &statement.text);
+        entry.assertion = statement.assertion.is_some();
+        if self.report.failure.is_some() && !self.options.keep_going {
+            entry.status = Status::Skipped;
+            entry.message = Some("not run: an earlier statement failed".into());
+            return self.report.add(entry, None);
+        }
+        let start = Instant::now();
+        self.engine.peak_memory();
+        let ran = match self.options.dry_run {
+            true => self.rehearse(source, statement).await,
+            false => {
+                let checking = Checking {
+                    show: self.options.show_failures,
+                    store: self.store(source, statement),
+                };
+                run_one(self.engine, statement, self.output, &mut self.one, &checking).await
+            }
+        };
+        entry.seconds = start.elapsed().as_secs_f64();
+        entry.peak_memory = self.engine.peak_memory() as u64;
+        let mut kind = None;
+        match ran {
+            Ok(Ran { rows, bytes, doubt, blocks }) => {
+                (entry.rows, entry.bytes) = (rows, bytes);
+                if let Some(doubt) = doubt {
+                    let (error, shown) = *doubt;
+                    entry.fail(&error);
+                    if blocks {
+                        kind = Some(Kind::Query);
+                        let failure = Failure::new(error, &source.text, &source.path);
+                        (self.options.complain)(&failure.render());
+                        (self.options.complain)(&shown);
+                    } else {
+                        entry.status = Status::Warned;
+                        (self.output.remark)(&warning(&error, &source.path));
+                        (self.output.remark)(&shown);
+                    }
+                }
+            }
+            Err(error) => {
+                let error = error.at_least(statement.span);
+                entry.fail(&error);
+                kind = Some(error.kind);
+                (self.options.complain)(&Failure::new(error, &source.text, &source.path).render());
+            }
+        }
+        self.report.add(entry, kind);
+    }
+
+    async fn rehearse(&self, source: &Source, statement: &Statement) -> Result<Ran> {
+        let rehearsed = self.engine.rehearse(statement).await?;
+        let line = statement.span.start.line;
+        let mut said = format!("{}:{line}: planned", source.path);
+        let reads: Vec<String> = rehearsed.reads.iter().map(|p| p.display().to_string()).collect();
+        if !reads.is_empty() {
+            said.push_str(&format!("; reads {}", reads.join(", ")));
+        }
+        if let Some(target) = &rehearsed.writes {
+            said.push_str(&format!("; writes {target}"));
+        }
+        (self.output.remark)(&said);
+        if self.options.explain && !rehearsed.plan.is_empty() {
+            (self.output.remark)(&rehearsed.plan);
+        }
+        Ok(Ran::default())
+    }
+
+    /// Where the failing rows of an assertion are kept.
+    fn store(&self, source: &Source, statement: &Statement) -> Option<PathBuf> {
+        let folder = self.options.store_failures.as_ref()?;
+        let stem = std::path::Path::new(&source.path).file_stem()?.to_string_lossy().into_owned();
+        let at = statement.span.start;
+        // Two assertions may stand on one line.
+        let column = if at.column > 1 { format!("-{}", at.column) } else { String::new() };
+        Some(folder.join(format!("{stem}-{}{column}.parquet", at.line)))
+    }
+
+    /// Publishes what waits, or forgets it.
+    fn end(&mut self, sources: &[Source]) {
+        let one = std::mem::take(&mut self.one);
+        if self.options.dry_run {
+            return;
+        }
+        let held = self.engine.held();
+        let waiting = held.as_ref().map_or(0, |held| held.targets().len());
+        if self.report.failure.is_some() && held.is_some() {
+            self.engine.discard();
+            if waiting > 0 {
+                (self.output.remark)(&format!(
+                    "nothing was published: {waiting} outputs are dropped"
+                ));
+            }
+            return;
+        }
+        if self.report.failure.is_some() {
+            return;
+        }
+        let published = one.finish(self.output).and_then(|one| match held {
+            Some(held) => {
+                held.add(one);
+                self.engine.publish()
+            }
+            None => crate::sink::publish(one.into_iter().collect()),
+        });
+        match published {
+            Ok(published) => self.report.published = published,
+            Err(error) => {
+                (self.options.complain)(&crate::diagnostic::render(&error, "", ""));
+                let path = sources.last().map_or("", |s| s.path.as_str());
+                let mut entry = Entry::new(path, None, "publish");
+                entry.fail(&error);
+                self.report.add(entry, Some(error.kind));
+            }
+        }
+    }
+}

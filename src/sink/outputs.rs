@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! What statements have written and nobody sees yet: files, and folders that are exchanged as a whole.
+//!
+//! Publishing has two steps. First everything that takes time or can fail is done for all outputs: their bytes are on the
+//! disk and they have hidden names beside their targets. Then each is renamed to its target, one right after the other.
+//! A folder trades places with the one before it in one system call, so that a reader sees the old files or the new
+//! ones, never some of each. No system call renames several outputs at once: a kill between two of these renames leaves
+//! the later outputs as they were, whole and old, until the script is run again.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::staged::{self, Prepared, StagedFile, cannot, folder_of, hidden_name, sweep};
+use crate::error::{Error, Result};
+
+/// The file that says which files of a folder are ours.
+const MANIFEST: &str = "_manifest.json";
+
+/// Something that a statement has written.
+#[derive(Debug)]
+pub enum Output {
+    /// A file.
+    File(StagedFile),
+    /// A folder and everything in it.
+    Folder {
+        /// Its path.
+        root: PathBuf,
+        /// Its files, whose targets are under that path.
+        files: Vec<StagedFile>,
+    },
+}
+
+/// Something that has appeared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Where.
+    pub path: PathBuf,
+    /// How large it is.
+    pub bytes: u64,
+}
+
+impl Output {
+    /// Groups a statement's files under the folders it was told to write.
+    pub(crate) fn group(files: Vec<StagedFile>, roots: &[PathBuf]) -> Vec<Output> {
+        let mut outputs: Vec<Output> = vec![];
+        for file in files {
+            let root = roots.iter().find(|r| file.target() != *r && file.target().starts_with(r));
+            let Some(root) = root else {
+                outputs.push(Output::File(file));
+                continue;
+            };
+            let same = outputs.iter_mut().find_map(|output| match output {
+                Output::Folder { root: other, files } if other == root => Some(files),
+                _ => None,
+            });
+            match same {
+                Some(files) => files.push(file),
+                None => outputs.push(Output::Folder { root: root.clone(), files: vec![file] }),
+            }
+        }
+        // A statement without rows writes no file into a folder, and the rows of yesterday must not stay there.
+        for root in roots {
+            if !outputs.iter().any(|output| output.target() == root) {
+                outputs.push(Output::Folder { root: root.clone(), files: vec![] });
+            }
+        }
+        outputs
+    }
+
+    /// Where it will appear.
+    pub fn target(&self) -> &Path {
+        match self {
+            Output::File(file) => file.target(),
+            Output::Folder { root, .. } => root,
+        }
+    }
+
+    /// How large it is.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Output::File(file) => file.bytes(),
+            Output::Folder { files, .. } => files.iter().map(StagedFile::bytes).sum(),
+        }
+    }
+
+    fn prepare(self) -> Result<Ready> {
+        Ok(match self {
+            Output::File(file) => Ready::File(file.prepare()?),
+            Output::Folder { root, files } => Ready::Folder(NewFolder::prepare(root, files)?),
+        })
+    }
+}
+
+/// The outputs of a script that wait for its end.
+#[derive(Debug, Default)]
+pub struct Outputs(Mutex<Vec<Output>>);
+
+impl Outputs {
+    /// Adds outputs.
+    pub fn add(&self, outputs: impl IntoIterator<Item = Output>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(outputs);
+    }
+
+    /// Where they will appear.
+    pub fn targets(&self) -> Vec<PathBuf> {
+        let outputs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        outputs.iter().map(|o| o.target().to_path_buf()).collect()
+    }
+
+    /// Takes all of them.
+    pub fn take(&self) -> Vec<Output> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Makes outputs appear, all prepared before the first is seen.
+pub fn publish(outputs: Vec<Output>) -> Result<Vec<Published>> {
+    let mut ready = vec![];
+    for output in outputs {
+        let published = Published { path: output.target().to_path_buf(), bytes: output.bytes() };
+        ready.push((published, output.prepare()?));
+    }
+    // Nothing but renames stands in this loop, so that it takes microseconds.
+    for i in 0..ready.len() {
+        ready[i].1.swap().map_err(|error| {
+            let before: Vec<String> =
+                ready[..i].iter().map(|(p, _)| format!("`{}`", p.path.display())).collect();
+            match before.is_empty() {
+                true => error,
+                false => error.note(format!("{} had been replaced before", before.join(", "))),
+            }
+        })?;
+    }
+    ready
+        .into_iter()
+        .map(|(published, output)| {
+            output.finish()?;
+            Ok(published)
+        })
+        .collect()
+}
+
+enum Ready {
+    File(Prepared),
+    Folder(NewFolder),
+}
+
+impl Ready {
+    fn swap(&mut self) -> Result<()> {
+        match self {
+            Ready::File(file) => file.swap(),
+            Ready::Folder(folder) => folder.swap(),
+        }
+    }
+
+    fn finish(self) -> Result<()> {
+        match self {
+            Ready::File(file) => file.finish(),
+            Ready::Folder(folder) => folder.finish(),
+        }
+    }
+}
+
+/// A folder under a hidden name beside its target.
+struct NewFolder {
+    hidden: Option<PathBuf>,
+    root: PathBuf,
+    /// Tells others that the hidden folder is not abandoned.
+    _lock: File,
+}
+
+impl NewFolder {
+    fn prepare(root: PathBuf, files: Vec<StagedFile>) -> Result<Self> {
+        may_replace(&root)?;
+        let parent = folder_of(&root).to_path_buf();
+        let build = || -> io::Result<Self> {
+            fs::create_dir_all(&parent)?;
+            sweep(&root, &parent);
+            let hidden = hidden_name(&root, &parent);
+            fs::create_dir(&hidden)?;
+            let lock = File::open(&hidden)?;
+            staged::lock(&lock);
+            // From here on it is removed when something fails.
+            let folder = Self { hidden: Some(hidden.clone()), root: root.clone(), _lock: lock };
+            let mut listed: Vec<(String, u64)> = vec![];
+            let mut folders = vec![hidden.clone()];
+            for mut file in files {
+                let within = file.target().strip_prefix(&root).map_err(io::Error::other)?;
+                let path = hidden.join(within);
+                listed.push((within.to_string_lossy().into_owned(), file.bytes()));
+                if let Some(parent) = path.parent()
+                    && !folders.iter().any(|f| f == parent)
+                {
+                    fs::create_dir_all(parent)?;
+                    folders.push(parent.to_path_buf());
+                }
+                file.place(&path)?;
+            }
+            listed.sort();
+            let manifest = File::create(hidden.join(MANIFEST))?;
+            serde_json::to_writer_pretty(&manifest, &manifest_of(&listed))?;
+            manifest.sync_all()?;
+            folders.iter().try_for_each(|f| File::open(f)?.sync_all())?;
+            Ok(folder)
+        };
+        build().map_err(|e| cannot(&root, &e))
+    }
+
+    /// Trades places with the folder that is there; what was there goes with the hidden name.
+    fn swap(&mut self) -> Result<()> {
+        let Some(hidden) = &self.hidden else { return Ok(()) };
+        if self.root.exists() {
+            return exchange(hidden, &self.root).map_err(|e| cannot(&self.root, &e));
+        }
+        fs::rename(hidden, &self.root).map_err(|e| cannot(&self.root, &e))?;
+        self.hidden = None;
+        Ok(())
+    }
+
+    /// Makes sure that the rename outlives a power cut; the old folder is removed when this ends.
+    fn finish(self) -> Result<()> {
+        let synced = File::open(folder_of(&self.root)).and_then(|folder| folder.sync_all());
+        synced.map_err(|e| cannot(&self.root, &e))
+    }
+}
+
+impl Drop for NewFolder {
+    fn drop(&mut self) {
+        if let Some(hidden) = self.hidden.take() {
+            let _ = fs::remove_dir_all(hidden);
+        }
+    }
+}
+
+fn manifest_of(files: &[(String, u64)]) -> Value {
+    let listed: Vec<Value> =
+        files.iter().map(|(path, bytes)| json!({"path": path, "bytes": bytes})).collect();
+    json!({
+        "written_by": concat!("comptoir ", env!("CARGO_PKG_VERSION")),
+        "bytes": files.iter().map(|f| f.1).sum::<u64>(),
+        "files": listed,
+    })
+}
+
+/// Fails when replacing a folder would destroy a file that is not ours.
+pub(crate) fn may_replace(root: &Path) -> Result<()> {
+    if !root.exists() {
+        return Ok(());
+    }
+    let strange = |what: String| {
+        Error::usage(format!(
+            "`{}` is replaced as a whole, and {what} in it was not written by Comptoir",
+            root.display()
+        ))
+        .hint("write to a folder of its own, or empty this one")
+    };
+    let mut found = vec![];
+    walk(root, &mut found).map_err(|e| cannot(root, &e))?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let manifest = fs::read(root.join(MANIFEST)).ok();
+    let manifest: Option<Value> = manifest.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let listed: Vec<PathBuf> = manifest
+        .as_ref()
+        .and_then(|m| m["files"].as_array())
+        .map(|files| files.iter().filter_map(|f| Some(root.join(f["path"].as_str()?))).collect())
+        .unwrap_or_default();
+    match found.iter().find(|f| **f != root.join(MANIFEST) && !listed.contains(f)) {
+        Some(file) => {
+            let name = file.strip_prefix(root).unwrap_or(file).display().to_string();
+            Err(strange(format!("`{name}`")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        // A link to a folder is a thing in it, and is not followed.
+        match path.is_dir() && !path.is_symlink() {
+            true => walk(&path, found)?,
+            false => found.push(path),
+        }
+    }
+    Ok(())
+}
+
+/// Two folders trade names.
+#[cfg(target_os = "linux")]
+fn exchange(new: &Path, old: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(()),
+        // File systems without the exchange.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => one_after_the_other(new, old),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exchange(new: &Path, old: &Path) -> io::Result<()> {
+    one_after_the_other(new, old)
+}
+
+/// Leaves a moment in which the target is not there; never one in which it is half there.
+fn one_after_the_other(new: &Path, old: &Path) -> io::Result<()> {
+    let aside = hidden_name(old, folder_of(old));
+    fs::rename(old, &aside)?;
+    if let Err(error) = fs::rename(new, old) {
+        fs::rename(&aside, old)?;
+        return Err(error);
+    }
+    // As after an exchange, the hidden name holds the old folder.
+    fs::rename(&aside, new)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn folder_with(root: &Path, name: &str, text: &str) -> Output {
+        let mut file = StagedFile::create_with_folder(&root.join(name)).expect("opens");
+        file.write_all(text.as_bytes()).expect("writes");
+        let grouped = Output::group(vec![file], &[root.to_path_buf()]);
+        grouped.into_iter().next().expect("one")
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut found = vec![];
+        walk(folder, &mut found).expect("lists");
+        let mut names: Vec<String> = found
+            .iter()
+            .map(|p| p.strip_prefix(folder).expect("within").display().to_string())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_folder_is_replaced_whole_and_lists_its_files() {
+        let folder = tempfile::tempdir().expect("folder");
+        let root = folder.path().join("sales");
+        publish(vec![folder_with(&root, "p=1/a.csv", "old")]).expect("publishes");
+        let done = publish(vec![folder_with(&root, "p=2/b.csv", "newer")]).expect("publishes");
+        assert_eq!(done, [Published { path: root, bytes: 5 }]);
+        assert_eq!(names(folder.path()), ["sales/_manifest.json", "sales/p=2/b.csv"]);
+        let manifest =
+            fs::read_to_string(folder.path().join("sales/_manifest.json")).expect("reads");
+        assert!(manifest.contains("p=2/b.csv") && manifest.contains("5"), "{manifest}");
+    }
+
+    #[test]
+    fn no_rows_replace_the_rows_that_were_there() {
+        let folder = tempfile::tempdir().expect("folder");
+        let root = folder.path().join("sales");
+        publish(vec![folder_with(&root, "a.csv", "old")]).expect("publishes");
+        publish(Output::group(vec![], std::slice::from_ref(&root))).expect("publishes");
+        assert_eq!(names(folder.path()), ["sales/_manifest.json"]);
+        publish(vec![folder_with(&root, "b.csv", "new")]).expect("publishes");
+        assert_eq!(names(folder.path()), ["sales/_manifest.json", "sales/b.csv"]);
+    }
+
+    #[test]
+    fn nothing_of_somebody_else_is_destroyed() {
+        let folder = tempfile::tempdir().expect("folder");
+        let root = folder.path().join("sales");
+        publish(vec![folder_with(&root, "a.csv", "old")]).expect("publishes");
+        fs::write(root.join("notes.txt"), "mine").expect("writes");
+        let error = publish(vec![folder_with(&root, "b.csv", "new")]).expect_err("refuses");
+        assert!(error.message.contains("notes.txt"), "{}", error.message);
+        assert_eq!(names(&root), ["_manifest.json", "a.csv", "notes.txt"]);
+        fs::remove_file(root.join("notes.txt")).expect("removes");
+        publish(vec![folder_with(&root, "b.csv", "new")]).expect("publishes");
+        assert_eq!(names(folder.path()), ["sales/_manifest.json", "sales/b.csv"]);
+    }
+
+    #[test]
+    fn one_that_cannot_be_prepared_keeps_all_from_appearing() {
+        let folder = tempfile::tempdir().expect("folder");
+        let foreign = folder.path().join("foreign");
+        fs::create_dir(&foreign).expect("creates");
+        fs::write(foreign.join("x"), "mine").expect("writes");
+        let first = folder_with(&folder.path().join("first"), "a.csv", "new");
+        assert!(publish(vec![first, folder_with(&foreign, "a.csv", "new")]).is_err());
+        assert_eq!(names(folder.path()), ["foreign/x"]);
+    }
+}

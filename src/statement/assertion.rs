@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! `ASSERT`: what a script demands of its data.
+//!
+//! ```text
+//! ASSERT condition                                 [SEVERITY WARN | ERROR] [MESSAGE 'text']
+//! ASSERT NO ROWS IN (query) | table | function(…)  [SEVERITY WARN | ERROR] [MESSAGE 'text']
+//! ```
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, FunctionArguments, Ident, ObjectName, Query, SelectItem, SetExpr, Statement,
+    TableFactor, TableFunctionArgs,
+};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+
+use super::parameter::is_word;
+
+/// What is demanded of a query's rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assertion {
+    /// What passes.
+    pub demand: Demand,
+    /// What a failure means.
+    pub severity: Severity,
+    /// What to say when it fails, in the script's words.
+    pub message: Option<String>,
+}
+
+/// Which result of the assertion's query passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// No row: every row is a failure.
+    NoRows,
+    /// One row, with one column that is true.
+    Holds,
+}
+
+/// What a failed assertion means for the script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The script has failed.
+    Error,
+    /// It is told, and the script goes on.
+    Warn,
+}
+
+/// True when the statement that comes next is an assertion.
+pub(super) fn is_next(parser: &Parser<'_>) -> bool {
+    is_word(&parser.peek_token().token, "assert")
+}
+
+/// Parses one assertion: the query to run, and what is demanded of it.
+pub(super) fn parse(parser: &mut Parser<'_>) -> Result<(Query, Assertion), ParserError> {
+    parser.next_token();
+    let [no, rows, within] = parser.peek_tokens();
+    let query = if is_word(&no, "no") && is_word(&rows, "rows") && is_word(&within, "in") {
+        for _ in 0..3 {
+            parser.next_token();
+        }
+        let place = parser.peek_token();
+        let source = parser.parse_expr()?;
+        match rows_of(source) {
+            Some(query) => (query, Demand::NoRows),
+            None => {
+                return parser
+                    .expected("a query in parentheses, a table or a table function's call", place);
+            }
+        }
+    } else {
+        (condition(parser.parse_expr()?)?, Demand::Holds)
+    };
+    let (query, demand) = query;
+    let (mut severity, mut message) = (None, None);
+    loop {
+        let next = parser.peek_token();
+        if severity.is_none() && is_word(&next.token, "severity") {
+            parser.next_token();
+            let word = parser.next_token();
+            severity = Some(match &word.token {
+                t if is_word(t, "error") => Severity::Error,
+                t if is_word(t, "warn") => Severity::Warn,
+                _ => return parser.expected("ERROR or WARN", word),
+            });
+        } else if message.is_none()
+            && (is_word(&next.token, "message") || parser.peek_keyword(Keyword::AS))
+        {
+            parser.next_token();
+            message = Some(parser.parse_literal_string()?);
+        } else {
+            break;
+        }
+    }
+    let severity = severity.unwrap_or(Severity::Error);
+    Ok((query, Assertion { demand, severity, message }))
+}
+
+/// `SELECT * FROM source`
+fn rows_of(source: Expr) -> Option<Query> {
+    let factor = match source {
+        Expr::Subquery(query) => return Some(*query),
+        Expr::Nested(inner) => return rows_of(*inner),
+        Expr::Identifier(name) => table(ObjectName::from(vec![name]), None),
+        Expr::CompoundIdentifier(names) => table(ObjectName::from(names), None),
+        Expr::Value(value) => {
+            let file = value.value.into_string()?;
+            table(ObjectName::from(vec![Ident::with_quote('\'', file)]), None)
+        }
+        Expr::Function(Function {
+            name, args: FunctionArguments::List(list), over: None, ..
+        }) => table(name, Some(TableFunctionArgs { args: list.args, settings: None })),
+        _ => return None,
+    };
+    let mut query = template("SELECT * FROM t").ok()?;
+    let SetExpr::Select(select) = query.body.as_mut() else { return None };
+    select.from.first_mut()?.relation = factor;
+    Some(query)
+}
+
+/// `SELECT condition AS holds`
+fn condition(expr: Expr) -> Result<Query, ParserError> {
+    let mut query = template("SELECT 1")?;
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.projection = vec![SelectItem::ExprWithAlias { expr, alias: Ident::new("holds") }];
+    }
+    Ok(query)
+}
+
+fn template(sql: &str) -> Result<Query, ParserError> {
+    match Parser::parse_sql(&GenericDialect {}, sql)?.pop() {
+        Some(Statement::Query(query)) => Ok(*query),
+        _ => Err(ParserError::ParserError("an assertion needs a query".into())),
+    }
+}
+
+fn table(name: ObjectName, args: Option<TableFunctionArgs>) -> TableFactor {
+    TableFactor::Table {
+        name,
+        alias: None,
+        args,
+        with_hints: vec![],
+        version: None,
+        with_ordinality: false,
+        partitions: vec![],
+        json_path: None,
+        sample: None,
+        index_hints: vec![],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::statement::{Demand, Severity, parse};
+
+    #[test]
+    fn both_kinds_are_read_with_severity_and_message() {
+        let text = "ASSERT (SELECT count(*) FROM t) > 3 AND true SEVERITY warn MESSAGE 'few'; \
+                    ASSERT NO ROWS IN (SELECT 1 WHERE false) MESSAGE 'm' SEVERITY ERROR; \
+                    assert no rows in check_it(t, a => 1); ASSERT NO ROWS IN s.t; ASSERT x IS NOT NULL AS 'why'";
+        let all = parse(text).expect("parses");
+        let shown: Vec<(Demand, Severity, Option<String>, String)> = all
+            .into_iter()
+            .map(|s| (s.assertion.expect("is one"), s.parsed.to_string()))
+            .map(|(a, query)| (a.demand, a.severity, a.message, query))
+            .collect();
+        let some = |text: &str| Some(text.to_string());
+        assert_eq!(
+            shown,
+            [
+                (
+                    Demand::Holds,
+                    Severity::Warn,
+                    some("few"),
+                    "SELECT (SELECT count(*) FROM t) > 3 AND true AS holds".into()
+                ),
+                (Demand::NoRows, Severity::Error, some("m"), "SELECT 1 WHERE false".into()),
+                (Demand::NoRows, Severity::Error, None, "SELECT * FROM check_it(t, a => 1)".into()),
+                (Demand::NoRows, Severity::Error, None, "SELECT * FROM s.t".into()),
+                (
+                    Demand::Holds,
+                    Severity::Error,
+                    some("why"),
+                    "SELECT x IS NOT NULL AS holds".into()
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_wrong_assertion_is_refused_at_its_place() {
+        for text in [
+            "ASSERT",
+            "ASSERT NO ROWS IN 1 + 1",
+            "ASSERT true SEVERITY fatal",
+            "ASSERT true MESSAGE 5",
+            "ASSERT true MESSAGE 'a' MESSAGE 'b'",
+            "ASSERT NO ROWS IN SELECT 1",
+        ] {
+            let error = parse(text).expect_err(text);
+            assert!(error.span.is_some(), "{text}: {error:?}");
+        }
+    }
+}
