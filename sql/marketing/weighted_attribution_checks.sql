@@ -131,6 +131,7 @@ channel_facts AS (
         coalesce(sum(r.revenue) FILTER (WHERE r.channel = '(unattributed)'), 0) AS unattributed_revenue,
         count(DISTINCT r.channel) FILTER (WHERE r.spend > 0 AND t.its_channel IS NULL) AS untouched,
         coalesce(sum(r.spend) FILTER (WHERE t.its_channel IS NULL), 0) AS untouched_spend,
+        count(r.spend) AS paid,
         count(DISTINCT r.channel) FILTER (WHERE r.spend IS NULL AND r.channel <> '(unattributed)' AND r.orders > 0) AS unpaid
     FROM touched_channels AS t RIGHT JOIN reported AS r ON t.its_channel = r.channel
 ),
@@ -138,7 +139,7 @@ channel_facts AS (
 -- One row of facts becomes a list of checks: a UNION would compute the facts once for every check.
 listed AS (
     SELECT unnest(make_array(
-        named_struct('check', 'credits_add_up', 'affected', CASE WHEN c.conversions > 0 THEN c.conversions ELSE -1 END,
+        named_struct('check', 'credits_add_up', 'affected', c.conversions,
             'severity', CASE WHEN CAST(f.credited AS DECIMAL(38, 4)) = CAST(f.models * c.revenue AS DECIMAL(38, 4)) THEN 'info' ELSE 'error' END,
             'message', CASE WHEN CAST(f.credited AS DECIMAL(38, 4)) = CAST(f.models * c.revenue AS DECIMAL(38, 4)) THEN 'the credits of every model add up to the orders, to the last 0.0001' ELSE 'the credits do not add up to the orders' END,
             'pool', CAST(f.models * c.revenue AS DECIMAL(38, 4)), 'allocated', CAST(f.credited AS DECIMAL(38, 4))),
@@ -152,7 +153,7 @@ listed AS (
         named_struct('check', 'spend_without_touches', 'affected', f.untouched, 'severity', 'warn',
             'message', 'channels of ad_spend are in no touch: nobody came through them, or touchpoints call them otherwise',
             'pool', CAST(f.untouched_spend / greatest(f.models, 1) AS DECIMAL(38, 4)), 'allocated', CAST(NULL AS DECIMAL(38, 4))),
-        named_struct('check', 'channels_without_spend', 'affected', CASE WHEN given(spend_channel) THEN f.unpaid ELSE -1 END, 'severity', 'info',
+        named_struct('check', 'channels_without_spend', 'affected', CASE WHEN f.paid > 0 THEN f.unpaid ELSE 0 END, 'severity', 'info',
             'message', 'channels have orders and no spend: cost per order and return on spend are NULL',
             'pool', CAST(NULL AS DECIMAL(38, 4)), 'allocated', CAST(NULL AS DECIMAL(38, 4))),
         named_struct('check', 'test_orders_excluded', 'affected', o.tests, 'severity', 'info',
