@@ -50,6 +50,7 @@ mod removal_effects;
 mod rescale;
 mod score;
 mod score_bounds;
+mod signature;
 mod student_t;
 #[cfg(test)]
 mod testing;
