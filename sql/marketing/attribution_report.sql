@@ -4,7 +4,7 @@
 -- about    What each marketing channel brought and what it cost: the orders and the revenue that a model credits to it, its
 --          spend, cost per order and return on spend, and what a last click would have said. Orders, revenue and margin add
 --          up to those of net_sales for every model; what no touch brought is a row of its own.
--- reads    orders through net_sales(keep_excluded => false) the orders, one row per order
+-- reads    orders through net_sales(keep_excluded => false, order_margins => order_margins) the orders, one row per order
 -- reads    touchpoints(touchpoint_id ANY?, event_timestamp TIMESTAMP, touch_customer_id ANY, user_pseudo_id ANY?, channel VARCHAR, source VARCHAR?, medium VARCHAR?, campaign VARCHAR?) the touches
 -- column   touch_customer_id = customer_id
 -- reads    order_margins?(margin_order_id ANY, margin NUMERIC) what each order earned, shared out as its revenue; an order that is not there earned nothing

@@ -9,7 +9,7 @@
 --          Orders count once however often they were delivered, those with a positive amount only; orders of one moment
 --          share a journey. Orders without a touch, guests' among them, stand in channel (unattributed). Touches without
 --          a customer or a time are nobody's and left out.
--- reads    orders through net_sales(keep_excluded => false) the orders, one row per order
+-- reads    orders through net_sales(keep_excluded => false, order_margins => order_margins) the orders, one row per order
 -- reads    touchpoints(touchpoint_id ANY?, event_timestamp TIMESTAMP, touch_customer_id ANY, user_pseudo_id ANY?, channel VARCHAR, source VARCHAR?, medium VARCHAR?, campaign VARCHAR?) the touches
 -- column   touch_customer_id = customer_id
 -- reads    order_margins?(margin_order_id ANY, margin NUMERIC) what each order earned, shared out as its revenue; an order that is not there earned nothing

@@ -250,8 +250,8 @@ fn relation_parameter(
         let mut arguments: Vec<FunctionArg> = argument
             .map(|(_, value)| FunctionArg::Unnamed(FunctionArgExpr::Expr(value.clone())))
             .into_iter()
-            .chain(fixed.iter().cloned())
             .collect();
+        arguments.extend(fixed.iter().filter_map(|a| passed_on(a, definition, given)));
         arguments.extend(
             definition
                 .parameters
@@ -281,6 +281,27 @@ fn relation_parameter(
         (None, None) if input.optional => empty(input),
         (None, None) => Err(missing(call, definition, parameter).at(call.span())),
     }
+}
+
+/// An argument that an analysis always gives to the one a relation is read through: a constant, or its own parameter of the
+/// name that stands there, which is left to the other's default where the caller leaves it out.
+fn passed_on(
+    fixed: &FunctionArg,
+    definition: &Definition,
+    given: &HashMap<String, (&FunctionArg, &Expr)>,
+) -> Option<FunctionArg> {
+    let FunctionArg::Named { name, arg: FunctionArgExpr::Expr(Expr::Identifier(own)), operator } =
+        fixed
+    else {
+        return Some(fixed.clone());
+    };
+    definition.parameter(&own.value)?;
+    let (argument, value) = given.get(&own.value)?;
+    Some(FunctionArg::Named {
+        name: Ident { span: argument.span(), ..name.clone() },
+        arg: FunctionArgExpr::Expr((*value).clone()),
+        operator: operator.clone(),
+    })
 }
 
 /// Plans a relation argument: a name, a quoted name or file, a subquery, or another call.

@@ -431,7 +431,10 @@ mod tests {
         assert!(PanelAccumulator::new(PLAIN).merge_batch(&[state]).is_err());
         let nothing = PanelAccumulator::new(PLAIN).evaluate()?.to_array()?;
         assert_eq!(nothing.as_struct().column(9).as_string::<i32>().value(0), "not_identified");
-        let error = ElasticityPanel::new().coerce_types(&[DataType::Utf8]).err().map(|e| e.strip_backtrace());
+        let error = ElasticityPanel::new()
+            .coerce_types(&[DataType::Utf8])
+            .err()
+            .map(|e| e.strip_backtrace());
         assert!(error.unwrap_or_default().contains("`periods` must be a list"));
         Ok(())
     }
