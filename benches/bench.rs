@@ -68,6 +68,10 @@ const FUNCTIONS: &[(&str, &str)] = &[
         "SELECT * FROM l_diversity(customers, quasi => [city], sensitive => [acquisition_channel])",
     ),
     (
+        "local_time",
+        "SELECT count(DISTINCT date_trunc('day', local_time(created_timestamp, 'Europe/Paris'))) FROM orders",
+    ),
+    (
         "order_summary",
         "SELECT count(s['orders']) FROM (SELECT customer_id, order_summary(order_id, created_timestamp, subtotal_price) AS s FROM orders GROUP BY customer_id)",
     ),
@@ -123,6 +127,7 @@ const ANALYSES: &[(&str, &str)] = &[
         "SELECT relation, count(*) FROM cross_price_elasticity() GROUP BY relation",
     ),
     ("net_sales", "SELECT sum(net_sales) FROM net_sales()"),
+    ("order_margins", "SELECT sum(margin) FROM order_margins()"),
     ("pareto", "SELECT * FROM pareto(net_sales(), id => customer_id, value => net_sales)"),
     (
         "pareto_summary",

@@ -18,7 +18,8 @@
 //! ```
 //!
 //! Every column that an analysis reads is a parameter of that name (`relation_column` where two relations have one). A relation read `through` another analysis is
-//! expanded by it first, and that analysis's parameters become parameters of this one.
+//! expanded by it first, and that analysis's parameters become parameters of this one. Its arguments in the header are constants,
+//! or parameters of this one (`tz => tz`), which are passed on where the caller gives them.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -4,8 +4,10 @@
 -- about    What each order is worth to the shop: gross sales less discounts, returns and gift cards sold, without tax
 --          and shipping; without test orders and cancelled orders. Analyses that read orders read them through this one.
 --          An order-level relation that has a column net_sales is taken at its word: nothing more is subtracted.
--- param    revenue_basis VARCHAR 'net_sales'|'gross_sales'|'total_price' the amount that stands in net_sales: net sales;
---          the lines before discounts and returns; what the customer paid, tax and shipping included
+-- param    revenue_basis VARCHAR 'net_sales'|'gross_sales'|'total_price'|'margin' the amount that stands in net_sales: net sales;
+--          the lines before discounts and returns; what the customer paid, tax and shipping included; what order_margins says
+-- param    tz VARCHAR the time zone of the shop, such as 'Europe/Paris': created_timestamp, which is UTC, is told in its
+--          wall-clock time, and so are days, weeks and as_of
 -- param    grain VARCHAR 'order'|'line' what a row of orders is; lines of one order_id and customer are added up, and the
 --          order's time is its first line's
 -- param    include_tests BOOLEAN whether test orders count
@@ -24,6 +26,9 @@
 -- alias    net_sales: total, amount, revenue, montant, montant_ht, dollar_value, value, net, sales, price, total_price
 -- reads    order_lines?(order_line_id ANY?, order_id ANY, quantity NUMERIC, price NUMERIC, total_discount NUMERIC?, is_gift_card BOOLEAN?) the lines, for the gift cards among them
 -- reads    returns?(order_line_id ANY?, order_id ANY, subtotal NUMERIC) the returned lines, where orders has no refund_subtotal
+-- reads    order_margins?(margin_order_id ANY, margin NUMERIC) what each order earned, for the basis margin: order_margins() or your own; an
+--          order that counts and has none there is an error
+-- column   margin_order_id = order_id
 -- reads    fx_rates?(date DATE, from_currency VARCHAR, to_currency_code VARCHAR, rate NUMERIC) what one unit of a currency is worth, a day
 -- column   from_currency = "from"
 -- column   to_currency_code = "to"
@@ -41,7 +46,9 @@ CREATE MACRO net_sales(
     order_lines := order_lines,
     returns := returns,
     fx_rates,
+    order_margins,
     revenue_basis := 'net_sales',
+    tz := 'UTC',
     grain := 'order',
     include_tests := false,
     exclude_cancelled := true,
@@ -64,6 +71,13 @@ returned_lines AS (
     GROUP BY order_line_id
 ),
 
+margins AS (
+    SELECT margin_order_id, sum(margin) AS margin, count(*) - count(margin) AS unknown
+    FROM order_margins
+    WHERE revenue_basis = 'margin'
+    GROUP BY margin_order_id
+),
+
 gift_cards AS (
     -- A gift card that came back is already among the refunds.
     SELECT
@@ -79,6 +93,7 @@ gift_cards AS (
         order_lines.is_gift_card
         AND exclude_gift_cards
         AND NOT given(net_sales)
+        AND revenue_basis <> 'margin'
     GROUP BY order_lines.order_id
 ),
 
@@ -86,7 +101,7 @@ read_rows AS (
     SELECT
         order_id,
         CASE WHEN given(guest_key) THEN coalesce(customer_id, guest_key) ELSE customer_id END AS customer_id,
-        created_timestamp,
+        local_time(created_timestamp, tz) AS created_timestamp,
         CASE
             WHEN revenue_basis = 'gross_sales' AND given(gross_sales) THEN gross_sales
             WHEN revenue_basis = 'gross_sales'
@@ -156,6 +171,26 @@ priced AS (
     RIGHT JOIN refunded AS r ON gift_cards.order_id = r.order_id
 ),
 
+earned AS (
+    SELECT
+        p.order_id,
+        p.customer_id,
+        p.created_timestamp,
+        CASE
+            WHEN revenue_basis <> 'margin' THEN p.amount
+            WHEN NOT given(order_margins)
+                THEN raise('revenue_basis margin needs order_margins: order_margins => order_margins(), or order_id and margin of your own')
+            WHEN NOT given(order_id) THEN raise('revenue_basis margin needs the column order_id')
+            WHEN margins.unknown = 0 THEN margins.margin
+            WHEN p.exclusion IS NULL
+                THEN raise('an order that counts has no margin: fill it, as in order_margins => (SELECT order_id, coalesce(margin, 0.4 * net_revenue) AS margin FROM order_margins())')
+        END AS amount,
+        p.currency,
+        p.exclusion
+    FROM margins
+    RIGHT JOIN priced AS p ON margins.margin_order_id = p.order_id
+),
+
 exchanged AS (
     SELECT
         p.order_id,
@@ -175,7 +210,7 @@ exchanged AS (
         CASE WHEN to_currency IS NULL THEN p.currency ELSE to_currency END AS currency,
         p.exclusion
     FROM (SELECT * FROM fx_rates WHERE to_currency_code = to_currency AND to_currency IS NOT NULL) AS fx_rates
-    RIGHT JOIN priced AS p
+    RIGHT JOIN earned AS p
         ON fx_rates.from_currency = p.currency AND fx_rates.date = CAST(p.created_timestamp AS DATE)
 )
 

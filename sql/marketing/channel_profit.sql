@@ -6,7 +6,7 @@
 --          budget would do more. A new customer belongs to the channels that brought the first order. Only customers whose
 --          year is complete speak about value: a blend with young ones would make every growing channel look poor.
 --          Orders of guests are left out: nobody knows which was their first.
--- reads    orders through net_sales(keep_excluded => false) the orders, one row per order
+-- reads    orders through net_sales(keep_excluded => false, order_margins => order_margins) the orders, one row per order
 -- reads    touchpoints(touchpoint_id ANY?, event_timestamp TIMESTAMP, touch_customer_id ANY, user_pseudo_id ANY?, channel VARCHAR, source VARCHAR?, medium VARCHAR?, campaign VARCHAR?) the touches
 -- column   touch_customer_id = customer_id
 -- reads    order_margins?(margin_order_id ANY, margin NUMERIC) what each order earned, shared out as its revenue; an order that is not there earned nothing

@@ -9,7 +9,7 @@
 --          Orders count once however often they were delivered, those with a positive amount only; orders of one moment
 --          share a journey. Orders without a touch, guests' among them, stand in channel (unattributed). Touches without
 --          a customer or a time are nobody's and left out.
--- reads    orders through net_sales(keep_excluded => false) the orders, one row per order
+-- reads    orders through net_sales(keep_excluded => false, order_margins => order_margins) the orders, one row per order
 -- reads    touchpoints(touchpoint_id ANY?, event_timestamp TIMESTAMP, touch_customer_id ANY, user_pseudo_id ANY?, channel VARCHAR, source VARCHAR?, medium VARCHAR?, campaign VARCHAR?) the touches
 -- column   touch_customer_id = customer_id
 -- reads    order_margins?(margin_order_id ANY, margin NUMERIC) what each order earned, shared out as its revenue; an order that is not there earned nothing
@@ -102,7 +102,7 @@ WITH converted AS (
 
 touched AS (
     SELECT
-        touchpoint_id, event_timestamp, touch_customer_id, user_pseudo_id, channel, campaign,
+        touchpoint_id, event_timestamp, touch_customer_id, channel, campaign,
         CASE
             WHEN level = 'campaign' THEN concat(coalesce(channel, '(unknown)'), ' / ', coalesce(campaign, '(none)'))
             WHEN level = 'source_medium' THEN concat(coalesce(source, '(none)'), ' / ', coalesce(medium, '(none)'))
@@ -185,38 +185,21 @@ credited AS (
     WHERE grain = 'touch'
 ),
 
--- From here on for model markov: the journeys of everybody, with orders and without.
-visits AS (
-    SELECT customer_id, NULL AS visitor, at, touchpoint_id, channel, unit, order_id, revenue
-    FROM history
-    WHERE model IN ('markov', 'all')
-    UNION ALL
-    SELECT
-        touch_customer_id AS customer_id, user_pseudo_id AS visitor, event_timestamp AS at, touchpoint_id, channel, unit,
-        NULL AS order_id, NULL AS revenue
-    FROM touched
-    WHERE model IN ('markov', 'all') AND touch_customer_id IS NULL AND user_pseudo_id IS NOT NULL
-),
-
-visit_lists AS (
-    SELECT
-        customer_id, visitor,
-        journeys(
-            at, touchpoint_id, unit, NULL, channel IN (direct_channel, '(direct)'), order_id, revenue, NULL, NULL,
-            'linear', path, exclude_direct, reset_after_conversion, lookback
-        ) AS found
-    FROM visits
-    GROUP BY customer_id, visitor
-),
-
+-- For model markov: the journeys of everybody, with orders and without.
 effect_lists AS (
-    SELECT
-        removal_effects(
-            j['channels'],
-            CASE WHEN j['conversion_at'] IS NULL THEN 0 ELSE 1 END,
-            CASE WHEN j['conversion_at'] IS NULL THEN 1 ELSE 0 END
-        ) AS effects
-    FROM (SELECT unnest(found) AS j FROM visit_lists)
+    SELECT removal_effects(channels, total_conversions, total_null) AS effects
+    FROM attribution_paths(
+        orders,
+        touchpoints,
+        lookback => lookback,
+        path => path,
+        level => level,
+        reset_after_conversion => reset_after_conversion,
+        exclude_direct => exclude_direct,
+        direct_channel => direct_channel,
+        as_of => as_of
+    )
+    WHERE model IN ('markov', 'all')
 ),
 
 effects AS (

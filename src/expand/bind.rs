@@ -7,29 +7,30 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use comptoir_udfs::{
-    Arguments, CallTakes, ColumnCall, ListedColumn, ParameterKind, RelationFunction,
-};
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{DFSchema, DFSchemaRef, ScalarValue, Span, TableReference};
 use datafusion::error::DataFusionError;
-use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::RelationPlannerContext;
-use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
     Expr as PlanExpr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, lit,
 };
-use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::sqlparser::ast::{
-    CastKind, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Spanned, TableFactor, Value,
+    Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Spanned, TableFactor, Value,
     ValueWithSpan,
 };
 
 use super::{Call, MARK, TableFunctions, call_of, fresh, keep, normalise, table_factor};
 use crate::diagnostic::{nearest, or_list};
 use crate::error::{Error, Result};
-use crate::library::{Class, Column, Definition, Input, Kind, Limit, Parameter, Scalar};
+use crate::library::{Class, Column, Definition, Input, Kind, Parameter};
 use crate::statement::walk::{self, EachExpr};
+
+mod constant;
+mod relation_function;
+
+pub(super) use constant::is_text;
+use constant::{check_scalar, text, typed};
+pub(super) use relation_function::relation_function;
 
 /// What the body of a macro is rewritten with.
 #[derive(Default)]
@@ -249,8 +250,8 @@ fn relation_parameter(
         let mut arguments: Vec<FunctionArg> = argument
             .map(|(_, value)| FunctionArg::Unnamed(FunctionArgExpr::Expr(value.clone())))
             .into_iter()
-            .chain(fixed.iter().cloned())
             .collect();
+        arguments.extend(fixed.iter().filter_map(|a| passed_on(a, definition, given)));
         arguments.extend(
             definition
                 .parameters
@@ -280,6 +281,27 @@ fn relation_parameter(
         (None, None) if input.optional => empty(input),
         (None, None) => Err(missing(call, definition, parameter).at(call.span())),
     }
+}
+
+/// An argument that an analysis always gives to the one a relation is read through: a constant, or its own parameter of the
+/// name that stands there, which is left to the other's default where the caller leaves it out.
+fn passed_on(
+    fixed: &FunctionArg,
+    definition: &Definition,
+    given: &HashMap<String, (&FunctionArg, &Expr)>,
+) -> Option<FunctionArg> {
+    let FunctionArg::Named { name, arg: FunctionArgExpr::Expr(Expr::Identifier(own)), operator } =
+        fixed
+    else {
+        return Some(fixed.clone());
+    };
+    definition.parameter(&own.value)?;
+    let (argument, value) = given.get(&own.value)?;
+    Some(FunctionArg::Named {
+        name: Ident { span: argument.span(), ..name.clone() },
+        arg: FunctionArgExpr::Expr((*value).clone()),
+        operator: operator.clone(),
+    })
 }
 
 /// Plans a relation argument: a name, a quoted name or file, a subquery, or another call.
@@ -647,440 +669,6 @@ fn free<'d>(
             value, definition.name
         ))
     }))
-}
-
-fn text(word: &str) -> Expr {
-    Expr::Value(Value::SingleQuotedString(word.to_string()).into())
-}
-
-/// A text, also one that another macro passes on with its type.
-pub(super) fn is_text(value: &Expr) -> bool {
-    match value {
-        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => is_text(inner),
-        Expr::Value(ValueWithSpan { value, .. }) => matches!(value, Value::SingleQuotedString(_)),
-        _ => false,
-    }
-}
-
-/// What stands in the body for a constant: itself, of the declared type.
-fn typed(value: Expr, scalar: &Scalar) -> Expr {
-    Expr::Cast {
-        kind: CastKind::Cast,
-        expr: Box::new(value),
-        data_type: scalar.data_type.clone(),
-        array: false,
-        format: None,
-    }
-}
-
-/// Checks a constant argument: that it is one, its type, and what is allowed within the type.
-fn check_scalar(
-    functions: &TableFunctions,
-    declared: &Parameter,
-    scalar: &Scalar,
-    value: &Expr,
-    context: &mut dyn RelationPlannerContext,
-) -> Result<()> {
-    let (parameter, default) = (&declared.name, &declared.default);
-    let wanted = &scalar.data_type;
-    let nothing = DFSchema::empty();
-    let planned = context.sql_to_expr(value.clone(), &nothing);
-    let planned = match planned {
-        Ok(expr) if !expr.exists_outer() => expr,
-        _ => {
-            let mut error = Error::query(format!(
-                "`{parameter}` takes a constant of type {wanted}; found `{value}`"
-            ));
-            if let (Expr::Identifier(ident), true) = (value, is_texty(wanted)) {
-                error = error.hint(format!(
-                    "a text is written in single quotes: `{parameter} => '{}'`",
-                    ident.value
-                ));
-            }
-            return Err(error);
-        }
-    };
-    let target = context.sql_to_expr(typed(value.clone(), scalar), &nothing)?;
-    let target_type = target.get_type(&nothing)?;
-    let found = match &planned {
-        // A prepared statement's value comes later; the cast in the body checks it then.
-        PlanExpr::Placeholder(_)
-            if !target_type.is_integer() && (target_type.is_numeric() || is_time(&target_type)) =>
-        {
-            return Ok(());
-        }
-        PlanExpr::Placeholder(_) => {
-            return Err(Error::query(format!("`{parameter}` decides what is planned and must be a constant; found `{value}`"))
-                .hint("prepare the statement through Comptoir's engine, which puts the values in before it plans"));
-        }
-        expr => expr.get_type(&nothing)?,
-    };
-    if !suits(&found, &target_type) {
-        return Err(Error::query(format!(
-            "`{parameter}` takes {wanted}; found `{value}` of type {found}"
-        )));
-    }
-    let state = functions.state()?;
-    let constant = evaluate(target, &state.read()).map_err(|e| {
-        Error::query(format!("`{parameter}` takes {wanted}; `{value}` is not one"))
-            .note(Error::from(e).message)
-    })?;
-    let Some(constant) = constant else {
-        return Err(Error::query(format!(
-            "`{parameter}` takes a constant of type {wanted}; found `{value}`"
-        )));
-    };
-    if constant.is_null() {
-        let by_default =
-            matches!(default, Some(Expr::Value(ValueWithSpan { value: Value::Null, .. })));
-        return match by_default {
-            true => Ok(()),
-            false => Err(Error::query(format!("`{parameter}` may not be NULL"))),
-        };
-    }
-    match &scalar.limit {
-        Limit::None => Ok(()),
-        Limit::Range(low, high) => {
-            let number = match constant.cast_to(&DataType::Float64)? {
-                ScalarValue::Float64(Some(number)) => number,
-                _ => return Ok(()),
-            };
-            if (*low..=*high).contains(&number) {
-                Ok(())
-            } else {
-                Err(Error::query(format!(
-                    "`{parameter}` is between {low} and {high}; found `{value}`"
-                )))
-            }
-        }
-        Limit::Words(words) => {
-            let word = constant.to_string();
-            if words.contains(&word) {
-                return Ok(());
-            }
-            let all: Vec<String> = words.iter().map(|w| format!("'{w}'")).collect();
-            let error = Error::query(format!(
-                "`{parameter}` is one of {}; found `{value}`",
-                all.join(", ")
-            ));
-            Err(match nearest(&word, words.iter().map(String::as_str)).first() {
-                Some(near) => error.hint(format!("did you mean `{parameter} => '{near}'`?")),
-                None => error,
-            })
-        }
-    }
-}
-
-fn is_texty(data_type: &datafusion::sql::sqlparser::ast::DataType) -> bool {
-    use datafusion::sql::sqlparser::ast::DataType as Sql;
-    matches!(data_type, Sql::Varchar(_) | Sql::Text | Sql::String(_))
-}
-
-fn is_time(data_type: &DataType) -> bool {
-    matches!(
-        data_type,
-        DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 | DataType::Interval(_)
-    )
-}
-
-/// Whether a value of one type may be given for another: numbers for numbers, text for text and for times.
-fn suits(found: &DataType, wanted: &DataType) -> bool {
-    let is_text =
-        |t: &DataType| matches!(t, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
-    match (found, wanted) {
-        (DataType::Null, _) => true,
-        (f, w) if w.is_integer() => f.is_integer(),
-        (f, w) if w.is_numeric() => f.is_numeric(),
-        (f, w) if is_text(w) => is_text(f),
-        (f, w) if is_time(w) => is_time(f) || is_text(f),
-        (DataType::Interval(_) | DataType::Utf8 | DataType::Utf8View, DataType::Interval(_)) => {
-            true
-        }
-        (f, DataType::List(item)) => match f {
-            DataType::List(found)
-            | DataType::LargeList(found)
-            | DataType::FixedSizeList(found, _) => suits(found.data_type(), item.data_type()),
-            _ => false,
-        },
-        (f, w) => f == w,
-    }
-}
-
-/// The value of a constant expression, or `None` when it is only known at run time.
-fn evaluate(expr: PlanExpr, state: &SessionState) -> Result<Option<ScalarValue>, DataFusionError> {
-    let context = SimplifyContext::builder()
-        .with_config_options(Arc::clone(state.config_options()))
-        .with_query_execution_start_time(state.execution_props().query_execution_start_time)
-        .build();
-    let simplifier = ExprSimplifier::new(context);
-    let expr = simplifier.coerce(expr, &DFSchema::empty())?;
-    Ok(match simplifier.simplify(expr)? {
-        PlanExpr::Literal(value, _) => Some(value),
-        _ => None,
-    })
-}
-
-/// Binds a call of a relation function written in Rust.
-pub(super) fn relation_function(
-    functions: &TableFunctions,
-    function: &dyn RelationFunction,
-    call: &Call,
-    context: &mut dyn RelationPlannerContext,
-) -> Result<Arguments> {
-    let names: Vec<(String, bool)> =
-        function.parameters().iter().map(|p| (p.name.to_string(), true)).collect();
-    let given = assign(function.name(), &names, &call.arguments)?;
-    let mut bound = Arguments::new(function.name());
-    let lacks = |name: &str, meaning: &str| {
-        Error::query(format!("`{}` needs the argument `{name}`", function.name()))
-            .at(call.span())
-            .note(format!("`{name}`: {meaning}"))
-    };
-    let mut input: Option<(String, DFSchemaRef)> = None;
-    for parameter in function.parameters() {
-        let argument = given.get(parameter.name).copied();
-        let place = argument.and_then(|(a, _)| place_of(a)).or(call.span());
-        match (&parameter.kind, argument) {
-            (
-                kind @ (ParameterKind::Relation | ParameterKind::OptionalRelation),
-                Some((_, value)),
-            ) => {
-                let plan = relation(functions, parameter.name, value, context)
-                    .map_err(|e| if e.span.is_some() { e } else { e.at(place) })?;
-                if input.is_none() && *kind == ParameterKind::Relation {
-                    input = Some((shown(value), Arc::clone(plan.schema())));
-                }
-                bound = bound.with_relation(parameter.name, plan);
-            }
-            (ParameterKind::Column { .. }, Some((_, value))) => {
-                let (relation, schema) =
-                    input.as_ref().ok_or_else(|| lacks(parameter.name, parameter.description))?;
-                let expr = column_argument(parameter.name, value, schema, relation, context)
-                    .map_err(|e| e.at(place))?;
-                bound = bound.with_column(parameter.name, expr);
-            }
-            (ParameterKind::Columns { calls, .. }, Some((_, value))) => {
-                let (relation, schema) =
-                    input.as_ref().ok_or_else(|| lacks(parameter.name, parameter.description))?;
-                let columns =
-                    ColumnList { functions, parameter: parameter.name, calls, relation, schema }
-                        .bind(value, context)
-                        .map_err(|e| if e.span.is_some() { e } else { e.at(place) })?;
-                bound = bound.with_columns(parameter.name, columns);
-            }
-            (ParameterKind::Scalar { data_type, .. }, Some((_, value))) => {
-                let wrong = || {
-                    Error::query(format!(
-                        "`{}` takes a constant of type {data_type}; found `{value}`",
-                        parameter.name
-                    ))
-                    .at(place)
-                };
-                let planned =
-                    context.sql_to_expr(value.clone(), &DFSchema::empty()).map_err(|_| wrong())?;
-                if planned.exists_outer()
-                    || !suits(&planned.get_type(&DFSchema::empty())?, data_type)
-                {
-                    return Err(wrong());
-                }
-                let state = functions.state()?;
-                let expr = match evaluate(planned.clone(), &state.read())? {
-                    Some(constant) => lit(constant.cast_to(data_type).map_err(|_| wrong())?),
-                    // A prepared statement's value comes later.
-                    None => cast(planned, data_type.clone()),
-                };
-                bound = bound.with_scalar(parameter.name, expr);
-            }
-            (ParameterKind::Scalar { default: Some(default), .. }, None) => {
-                bound = bound.with_scalar(parameter.name, lit(default.clone()));
-            }
-            (
-                ParameterKind::OptionalRelation
-                | ParameterKind::Column { optional: true }
-                | ParameterKind::Columns { optional: true, .. },
-                None,
-            ) => {}
-            (_, None) => return Err(lacks(parameter.name, parameter.description)),
-        }
-    }
-    Ok(bound)
-}
-
-/// What a list of columns is bound with.
-struct ColumnList<'a> {
-    functions: &'a TableFunctions,
-    parameter: &'a str,
-    calls: &'static [ColumnCall],
-    relation: &'a str,
-    schema: &'a DFSchemaRef,
-}
-
-impl ColumnList<'_> {
-    /// The columns of `[a, call(b, …)]`, or of one of them without brackets.
-    fn bind(
-        &self,
-        value: &Expr,
-        context: &mut dyn RelationPlannerContext,
-    ) -> Result<Vec<ListedColumn>> {
-        let elements = match value {
-            Expr::Array(array) => array.elem.as_slice(),
-            other => std::slice::from_ref(other),
-        };
-        if elements.is_empty() {
-            return Err(Error::query(format!("`{}` needs a column", self.parameter))
-                .hint(format!("write `{} => [a, b]`", self.parameter)));
-        }
-        let mut columns: Vec<ListedColumn> = vec![];
-        for element in elements {
-            let place = Span::try_from_sqlparser_span(element.span());
-            let column = self
-                .element(element, context)
-                .map_err(|e| if e.span.is_some() { e } else { e.at(place) })?;
-            if columns.iter().any(|c| c.name == column.name) {
-                return Err(Error::query(format!(
-                    "`{}` has the column `{}` twice",
-                    self.parameter, column.name
-                ))
-                .at(place));
-            }
-            columns.push(column);
-        }
-        Ok(columns)
-    }
-
-    fn element(
-        &self,
-        element: &Expr,
-        context: &mut dyn RelationPlannerContext,
-    ) -> Result<ListedColumn> {
-        if let Expr::Function(function) = element {
-            let call = call_of(function.clone())?;
-            let name = normalise(&call.name);
-            if let Some(known) = self.calls.iter().find(|c| c.name == name) {
-                return self.call(known, &call, context);
-            }
-        }
-        let expr = column_argument(self.parameter, element, self.schema, self.relation, context)
-            .map_err(|e| self.mention_calls(element, e))?;
-        let name = match &expr {
-            PlanExpr::Column(column) => column.name.clone(),
-            _ => element.to_string(),
-        };
-        Ok(ListedColumn { name, expr, call: None, values: vec![], relation: None })
-    }
-
-    /// A function that nobody knows may be meant for a call of the list's own.
-    fn mention_calls(&self, element: &Expr, error: Error) -> Error {
-        let Expr::Function(function) = element else { return error };
-        if self.calls.is_empty() {
-            return error;
-        }
-        let name = normalise(&super::last_ident(&function.name));
-        let examples: Vec<&str> = self.calls.iter().map(|c| c.example).collect();
-        let error = match error.message.starts_with("Invalid function") {
-            true => Error::query(format!(
-                "there is neither a function nor a way to list a column `{name}`"
-            )),
-            false => error,
-        };
-        let error = error.note(format!("`{}` also takes {}", self.parameter, examples.join(", ")));
-        match nearest(&name, self.calls.iter().map(|c| c.name)).first() {
-            Some(near) => error.hint(format!("did you mean `{near}(…)`?")),
-            None => error,
-        }
-    }
-
-    fn call(
-        &self,
-        known: &ColumnCall,
-        call: &Call,
-        context: &mut dyn RelationPlannerContext,
-    ) -> Result<ListedColumn> {
-        let example = || format!("write it like `{}`", known.example);
-        let mut values = vec![];
-        for argument in &call.arguments {
-            match argument {
-                FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => values.push(value),
-                other => {
-                    return Err(Error::query(format!(
-                        "`{other}` cannot be an argument of `{}`",
-                        known.name
-                    ))
-                    .at(place_of(other))
-                    .hint(example()));
-                }
-            }
-        }
-        let Some((column, rest)) = values.split_first() else {
-            return Err(Error::query(format!("`{}` needs a column", known.name)).hint(example()));
-        };
-        let expr = column_argument(self.parameter, column, self.schema, self.relation, context)
-            .map_err(|e| e.at(Span::try_from_sqlparser_span(column.span())))?;
-        let name = match &expr {
-            PlanExpr::Column(column) => column.name.clone(),
-            _ => column.to_string(),
-        };
-        let mut listed =
-            ListedColumn { name, expr, call: Some(known.name), values: vec![], relation: None };
-        match (known.takes, rest) {
-            (CallTakes::Nothing, []) => {}
-            (CallTakes::Relation, [table]) => {
-                listed.relation = Some(relation(self.functions, known.name, table, context)?);
-            }
-            (CallTakes::Values, [_, ..]) => {
-                for value in rest {
-                    let place = Span::try_from_sqlparser_span(value.span());
-                    let constant = self
-                        .constant(value, context)?
-                        .filter(|constant| !constant.is_null())
-                        .ok_or_else(|| {
-                            Error::query(format!(
-                                "`{}` takes constants after the column; found `{value}`",
-                                known.name
-                            ))
-                            .at(place)
-                            .hint(example())
-                        })?;
-                    listed.values.push(constant);
-                }
-            }
-            (CallTakes::Nothing, _) => {
-                return Err(
-                    Error::query(format!("`{}` takes a column only", known.name)).hint(example())
-                );
-            }
-            (CallTakes::Relation, _) => {
-                return Err(Error::query(format!(
-                    "`{}` takes a column and a relation",
-                    known.name
-                ))
-                .hint(example()));
-            }
-            (CallTakes::Values, _) => {
-                return Err(Error::query(format!(
-                    "`{}` takes a column and one constant or more",
-                    known.name
-                ))
-                .hint(example()));
-            }
-        }
-        Ok(listed)
-    }
-
-    /// The value of an expression without columns, or `None` for another.
-    fn constant(
-        &self,
-        value: &Expr,
-        context: &mut dyn RelationPlannerContext,
-    ) -> Result<Option<ScalarValue>> {
-        match context.sql_to_expr(value.clone(), &DFSchema::empty()) {
-            Ok(planned) if !planned.exists_outer() => {
-                let state = self.functions.state()?;
-                Ok(evaluate(planned, &state.read())?)
-            }
-            _ => Ok(None),
-        }
-    }
 }
 
 /// True for a name that an expansion made up.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use datafusion::sql::sqlparser::ast::{self, Expr, FunctionArg, Statement};
+use datafusion::sql::sqlparser::ast::{self, Expr, FunctionArg, FunctionArgExpr, Statement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
@@ -194,6 +194,22 @@ fn parameters(
     for parameter in named_only {
         if !parameters.iter().any(|p| p.name == parameter.name) {
             parameters.push(parameter);
+        }
+    }
+    for (analysis, fixed) in parameters.iter().filter_map(|p| match &p.kind {
+        Kind::Relation(input) => input.through.as_ref(),
+        _ => None,
+    }) {
+        for argument in fixed {
+            if let FunctionArg::Named { arg: FunctionArgExpr::Expr(Expr::Identifier(own)), .. } =
+                argument
+                && !parameters.iter().any(|p| p.name == own.value && !p.inherited)
+            {
+                return Err(wrong(format!(
+                    "`through {}({argument})`: `{own}` is not a parameter of this analysis",
+                    analysis.name
+                )));
+            }
         }
     }
     let mut names: Vec<&str> = parameters.iter().map(|p| p.name.as_str()).collect();

@@ -6,15 +6,13 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use crate::signature::coerced_by_itself;
 use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Int32Type, i256};
 use datafusion_common::{Result, exec_datafusion_err, exec_err, plan_err};
 use datafusion_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
-use datafusion_expr::{
-    Documentation, PartitionEvaluator, Signature, TypeSignature, Volatility, WindowUDF,
-    WindowUDFImpl,
-};
+use datafusion_expr::{Documentation, PartitionEvaluator, Signature, WindowUDF, WindowUDFImpl};
 use datafusion_macros::user_doc;
 
 /// The window function `apportion`.
@@ -66,13 +64,7 @@ struct Apportion {
 impl Apportion {
     fn new() -> Self {
         // Coercion is our own: decimals of any precision stay as they are, and integers become such.
-        Self {
-            signature: Signature {
-                type_signature: TypeSignature::UserDefined,
-                volatility: Volatility::Immutable,
-                parameter_names: Some(PARAMETERS.map(String::from).into()),
-            },
-        }
+        Self { signature: coerced_by_itself(&PARAMETERS) }
     }
 }
 

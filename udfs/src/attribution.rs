@@ -23,11 +23,9 @@ use datafusion_common::{Result, plan_err};
 use datafusion_doc::{DocSection, Documentation};
 use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion_expr::utils::format_state_name;
-use datafusion_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, Signature, TypeSignature,
-    Volatility,
-};
+use datafusion_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, Signature};
 
+use crate::signature::coerced_by_itself;
 use credits::{Credits, CreditsAccumulator, state_fields};
 use options::{Options, unit_of};
 
@@ -327,14 +325,7 @@ struct Attribution {
 impl Attribution {
     fn new(grain: Grain) -> Self {
         // Coercion is our own because the result follows the types of the arguments.
-        Self {
-            grain,
-            signature: Signature {
-                type_signature: TypeSignature::UserDefined,
-                volatility: Volatility::Immutable,
-                parameter_names: None,
-            },
-        }
+        Self { grain, signature: coerced_by_itself(&[]) }
     }
 
     fn credits(&self, args: &AccumulatorArgs) -> Result<Credits> {

@@ -13,12 +13,12 @@ use arrow::datatypes::{DataType, Field, Fields};
 use datafusion_common::{Result, ScalarValue, plan_err};
 use datafusion_expr::{
     ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    TypeSignature, Volatility,
 };
 use datafusion_macros::user_doc;
 
 use crate::elasticity_fit::{Controls, Inference, Options, cross};
 use crate::price_periods::{list_type, read_periods};
+use crate::signature::{Takes, coerce_each, coerced_by_itself};
 
 /// The scalar function `cross_elasticity`.
 pub(crate) fn cross_elasticity() -> ScalarUDF {
@@ -85,13 +85,7 @@ struct CrossElasticity {
 impl CrossElasticity {
     fn new() -> Self {
         // Coercion is our own so that an error names the argument.
-        Self {
-            signature: Signature {
-                type_signature: TypeSignature::UserDefined,
-                volatility: Volatility::Immutable,
-                parameter_names: Some(PARAMETERS.map(String::from).into()),
-            },
-        }
+        Self { signature: coerced_by_itself(&PARAMETERS) }
     }
 }
 
@@ -105,14 +99,7 @@ impl ScalarUDFImpl for CrossElasticity {
     }
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        if !(2..=PARAMETERS.len()).contains(&arg_types.len()) {
-            return plan_err!(
-                "`{NAME}` takes 2 to 6 arguments ({}), found {}",
-                PARAMETERS.join(", "),
-                arg_types.len()
-            );
-        }
-        arg_types.iter().enumerate().map(|(place, found)| coerce(place, found)).collect()
+        coerce_each(NAME, &PARAMETERS, 2, arg_types, takes)
     }
 
     fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
@@ -162,25 +149,13 @@ impl ScalarUDFImpl for CrossElasticity {
     }
 }
 
-fn coerce(place: usize, found: &DataType) -> Result<DataType> {
-    let (accepted, target, expected) = match place {
-        0 | 1 => (
-            *found == list_type() || found.is_null(),
-            list_type(),
-            "a list that `price_periods` makes",
-        ),
-        2 => (
-            matches!(found, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View),
-            DataType::Utf8,
-            "text",
-        ),
-        3 | 4 => (matches!(found, DataType::Boolean), DataType::Boolean, "BOOLEAN"),
-        _ => (found.is_numeric(), DataType::Float64, "a number"),
-    };
-    if accepted {
-        return Ok(target);
+fn takes(place: usize) -> Takes {
+    match place {
+        0 | 1 => Takes::Exactly(list_type(), "a list that `price_periods` makes"),
+        2 => Takes::Text,
+        3 | 4 => Takes::Boolean,
+        _ => Takes::Number,
     }
-    plan_err!("`{NAME}`: argument `{}` must be {expected}, found {found}", PARAMETERS[place])
 }
 
 fn options(args: &[ColumnarValue]) -> Result<Options> {

@@ -17,11 +17,11 @@ use arrow::datatypes::{DataType, Field, Fields};
 use datafusion_common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion_expr::{
     ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    TypeSignature, Volatility,
 };
 use datafusion_macros::user_doc;
 
 use crate::price_periods::{list_type, read_periods};
+use crate::signature::{Takes, coerce_each, coerced_by_itself};
 use fit::{Method, Outcome, fit};
 
 pub(crate) use cross::cross;
@@ -112,13 +112,7 @@ struct ElasticityFit {
 impl ElasticityFit {
     fn new() -> Self {
         // Coercion is our own so that an error names the argument.
-        Self {
-            signature: Signature {
-                type_signature: TypeSignature::UserDefined,
-                volatility: Volatility::Immutable,
-                parameter_names: Some(PARAMETERS.map(String::from).into()),
-            },
-        }
+        Self { signature: coerced_by_itself(&PARAMETERS) }
     }
 }
 
@@ -132,15 +126,7 @@ impl ScalarUDFImpl for ElasticityFit {
     }
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        if !(1..=PARAMETERS.len()).contains(&arg_types.len()) {
-            return plan_err!(
-                "`{NAME}` takes 1 to {} arguments ({}), found {}",
-                PARAMETERS.len(),
-                PARAMETERS.join(", "),
-                arg_types.len()
-            );
-        }
-        arg_types.iter().enumerate().map(|(place, found)| coerce(place, found)).collect()
+        coerce_each(NAME, &PARAMETERS, 1, arg_types, takes)
     }
 
     fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
@@ -168,22 +154,14 @@ impl ScalarUDFImpl for ElasticityFit {
     }
 }
 
-fn coerce(place: usize, found: &DataType) -> Result<DataType> {
-    let (accepted, target, expected) = match place {
-        0 => (*found == list_type(), list_type(), "a list that `price_periods` makes"),
-        1 | 2 => (
-            matches!(found, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View),
-            DataType::Utf8,
-            "text",
-        ),
-        3 | 4 => (matches!(found, DataType::Boolean), DataType::Boolean, "BOOLEAN"),
-        5 | 6 => (found.is_integer(), DataType::Int64, "an integer"),
-        _ => (found.is_numeric(), DataType::Float64, "a number"),
-    };
-    if accepted || (place == 0 && found.is_null()) {
-        return Ok(target);
+fn takes(place: usize) -> Takes {
+    match place {
+        0 => Takes::Exactly(list_type(), "a list that `price_periods` makes"),
+        1 | 2 => Takes::Text,
+        3 | 4 => Takes::Boolean,
+        5 | 6 => Takes::Integer,
+        _ => Takes::Number,
     }
-    plan_err!("`{NAME}`: argument `{}` must be {expected}, found {found}", PARAMETERS[place])
 }
 
 /// The literals after the first argument.

@@ -12,14 +12,12 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion_common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion_expr::utils::format_state_name;
-use datafusion_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, Signature, TypeSignature,
-    Volatility,
-};
+use datafusion_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, Signature};
 use datafusion_macros::user_doc;
 
 use crate::literal::literal;
 use crate::price_periods::{Period, list_type, read_periods};
+use crate::signature::{Takes, coerce_each, coerced_by_itself};
 use crate::student_t;
 use two_way::{Failure, Observation, Panel};
 
@@ -88,13 +86,7 @@ struct ElasticityPanel {
 impl ElasticityPanel {
     fn new() -> Self {
         // Coercion is our own so that an error names the argument.
-        Self {
-            signature: Signature {
-                type_signature: TypeSignature::UserDefined,
-                volatility: Volatility::Immutable,
-                parameter_names: Some(PARAMETERS.map(String::from).into()),
-            },
-        }
+        Self { signature: coerced_by_itself(&PARAMETERS) }
     }
 }
 
@@ -108,14 +100,7 @@ impl AggregateUDFImpl for ElasticityPanel {
     }
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        if !(1..=PARAMETERS.len()).contains(&arg_types.len()) {
-            return plan_err!(
-                "`{NAME}` takes 1 to 5 arguments ({}), found {}",
-                PARAMETERS.join(", "),
-                arg_types.len()
-            );
-        }
-        arg_types.iter().enumerate().map(|(place, found)| coerce(place, found)).collect()
+        coerce_each(NAME, &PARAMETERS, 1, arg_types, takes)
     }
 
     fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
@@ -139,25 +124,13 @@ impl AggregateUDFImpl for ElasticityPanel {
     }
 }
 
-fn coerce(place: usize, found: &DataType) -> Result<DataType> {
-    let (accepted, target, expected) = match place {
-        0 => (
-            *found == list_type() || found.is_null(),
-            list_type(),
-            "a list that `price_periods` makes",
-        ),
-        1 => (
-            matches!(found, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View),
-            DataType::Utf8,
-            "text",
-        ),
-        2 | 3 => (matches!(found, DataType::Boolean), DataType::Boolean, "BOOLEAN"),
-        _ => (found.is_numeric(), DataType::Float64, "a number"),
-    };
-    if accepted {
-        return Ok(target);
+fn takes(place: usize) -> Takes {
+    match place {
+        0 => Takes::Exactly(list_type(), "a list that `price_periods` makes"),
+        1 => Takes::Text,
+        2 | 3 => Takes::Boolean,
+        _ => Takes::Number,
     }
-    plan_err!("`{NAME}`: argument `{}` must be {expected}, found {found}", PARAMETERS[place])
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -458,7 +431,10 @@ mod tests {
         assert!(PanelAccumulator::new(PLAIN).merge_batch(&[state]).is_err());
         let nothing = PanelAccumulator::new(PLAIN).evaluate()?.to_array()?;
         assert_eq!(nothing.as_struct().column(9).as_string::<i32>().value(0), "not_identified");
-        let error = coerce(0, &DataType::Utf8).err().map(|e| e.strip_backtrace());
+        let error = ElasticityPanel::new()
+            .coerce_types(&[DataType::Utf8])
+            .err()
+            .map(|e| e.strip_backtrace());
         assert!(error.unwrap_or_default().contains("`periods` must be a list"));
         Ok(())
     }

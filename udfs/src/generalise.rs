@@ -31,13 +31,11 @@ use datafusion_common::utils::SingleRowListArrayBuilder;
 use datafusion_common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion_expr::utils::format_state_name;
-use datafusion_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, Signature, TypeSignature,
-    Volatility,
-};
+use datafusion_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, Signature};
 use datafusion_macros::user_doc;
 
 use crate::literal::literal;
+use crate::signature::coerced_by_itself;
 use options::{Options, bounds_of, named_columns};
 use problem::Problem;
 use solution::{SUPPRESSED, Solution};
@@ -108,13 +106,7 @@ struct Generalise {
 
 impl Generalise {
     fn new() -> Self {
-        Self {
-            signature: Signature {
-                type_signature: TypeSignature::UserDefined,
-                volatility: Volatility::Immutable,
-                parameter_names: None,
-            },
-        }
+        Self { signature: coerced_by_itself(&[]) }
     }
 }
 

@@ -6,12 +6,12 @@
 use std::hash::Hasher;
 use std::sync::Arc;
 
+use crate::signature::coerced_by_itself;
 use arrow::array::{Array, AsArray, UInt64Array};
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion_common::{Result, plan_err};
 use datafusion_expr::{
     ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    TypeSignature, Volatility,
 };
 use datafusion_macros::user_doc;
 use siphasher::sip::SipHasher24;
@@ -47,13 +47,7 @@ struct KeyedHash {
 
 impl KeyedHash {
     fn new() -> Self {
-        Self {
-            signature: Signature {
-                type_signature: TypeSignature::UserDefined,
-                volatility: Volatility::Immutable,
-                parameter_names: None,
-            },
-        }
+        Self { signature: coerced_by_itself(&[]) }
     }
 }
 

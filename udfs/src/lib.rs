@@ -37,6 +37,7 @@ mod k_anonymity;
 mod keyed_hash;
 mod l_diversity;
 mod literal;
+mod local_time;
 mod order_summary;
 mod ordered_key;
 mod price_elasticity;
@@ -50,6 +51,7 @@ mod removal_effects;
 mod rescale;
 mod score;
 mod score_bounds;
+mod signature;
 mod student_t;
 #[cfg(test)]
 mod testing;
@@ -70,6 +72,7 @@ pub fn scalars() -> Vec<Arc<ScalarUDF>> {
         Arc::new(cross_elasticity::cross_elasticity()), //
         Arc::new(elasticity_fit::elasticity_fit()),
         Arc::new(keyed_hash::keyed_hash()),
+        Arc::new(local_time::local_time()),
         Arc::new(raise::raise()),
         Arc::new(rescale::rescale()),
         Arc::new(score::score()),

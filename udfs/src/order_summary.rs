@@ -18,11 +18,11 @@ use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion_expr::utils::format_state_name;
 use datafusion_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, GroupsAccumulator, Signature,
-    TypeSignature, Volatility,
 };
 use datafusion_macros::user_doc;
 
 use crate::literal::literal;
+use crate::signature::coerced_by_itself;
 use accumulator::{Grain, OrderSummaries, OrderSummaryAccumulator, Summaries, Types};
 use amount::SmallDecimal;
 pub(crate) use identity::identities;
@@ -93,13 +93,7 @@ struct OrderSummary {
 impl OrderSummary {
     fn new() -> Self {
         // Coercion is our own because the result follows the type of each argument by itself.
-        Self {
-            signature: Signature {
-                type_signature: TypeSignature::UserDefined,
-                volatility: Volatility::Immutable,
-                parameter_names: Some(PARAMETERS.map(String::from).into()),
-            },
-        }
+        Self { signature: coerced_by_itself(&PARAMETERS) }
     }
 }
 

@@ -16,11 +16,11 @@ use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion_expr::utils::format_state_name;
 use datafusion_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, GroupsAccumulator, Signature,
-    TypeSignature, Volatility,
 };
 use datafusion_macros::user_doc;
 
 use crate::literal::literal;
+use crate::signature::coerced_by_itself;
 use accumulator::{Elasticities, ElasticityAccumulator};
 
 /// The aggregate function `price_elasticity`.
@@ -74,13 +74,7 @@ struct PriceElasticity {
 impl PriceElasticity {
     fn new() -> Self {
         // Coercion is our own so that an error names the argument.
-        Self {
-            signature: Signature {
-                type_signature: TypeSignature::UserDefined,
-                volatility: Volatility::Immutable,
-                parameter_names: Some(PARAMETERS.map(String::from).into()),
-            },
-        }
+        Self { signature: coerced_by_itself(&PARAMETERS) }
     }
 }
 

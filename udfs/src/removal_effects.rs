@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::signature::coerced_by_itself;
 use arrow::array::{
     Array, ArrayRef, AsArray, Decimal128Array, Float64Array, StringArray, StringViewArray,
     StructArray,
@@ -15,10 +16,7 @@ use datafusion_common::utils::SingleRowListArrayBuilder;
 use datafusion_common::{Result, ScalarValue, exec_datafusion_err, exec_err, plan_err};
 use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion_expr::utils::format_state_name;
-use datafusion_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, Signature, TypeSignature,
-    Volatility,
-};
+use datafusion_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, Signature};
 use datafusion_macros::user_doc;
 use nalgebra::{DMatrix, DVector};
 
@@ -85,13 +83,7 @@ struct RemovalEffects {
 impl RemovalEffects {
     fn new() -> Self {
         // Coercion is our own because any list of texts will do.
-        Self {
-            signature: Signature {
-                type_signature: TypeSignature::UserDefined,
-                volatility: Volatility::Immutable,
-                parameter_names: None,
-            },
-        }
+        Self { signature: coerced_by_itself(&[]) }
     }
 }
 

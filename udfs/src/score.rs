@@ -13,11 +13,11 @@ use datafusion_common::{Result, plan_err};
 use datafusion_expr::type_coercion::binary::comparison_coercion;
 use datafusion_expr::{
     ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    TypeSignature, Volatility,
 };
 use datafusion_macros::user_doc;
 
 use crate::ordered_key::{EXPECTED, Key, coerce, is_wide};
+use crate::signature::coerced_by_itself;
 
 /// The scalar function `score`.
 pub(crate) fn score() -> ScalarUDF {
@@ -64,13 +64,7 @@ impl Score {
     fn new() -> Self {
         // Coercion is our own because the two arguments are cast to a value and a list of values
         // of one type, which no ready-made signature says for all types in question.
-        Self {
-            signature: Signature {
-                type_signature: TypeSignature::UserDefined,
-                volatility: Volatility::Immutable,
-                parameter_names: Some(PARAMETERS.map(String::from).into()),
-            },
-        }
+        Self { signature: coerced_by_itself(&PARAMETERS) }
     }
 }
 

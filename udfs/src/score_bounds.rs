@@ -12,14 +12,12 @@ use datafusion_common::utils::SingleRowListArrayBuilder;
 use datafusion_common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion_expr::utils::format_state_name;
-use datafusion_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, Signature, TypeSignature,
-    Volatility,
-};
+use datafusion_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, Signature};
 use datafusion_macros::user_doc;
 
 use crate::literal::literal;
 use crate::ordered_key::{EXPECTED, Key, coerce, is_wide};
+use crate::signature::coerced_by_itself;
 
 /// The aggregate function `score_bounds`.
 pub(crate) fn score_bounds() -> AggregateUDF {
@@ -68,13 +66,7 @@ struct ScoreBounds {
 impl ScoreBounds {
     fn new() -> Self {
         // Coercion is our own because the bounds have the type of the value, whichever it is.
-        Self {
-            signature: Signature {
-                type_signature: TypeSignature::UserDefined,
-                volatility: Volatility::Immutable,
-                parameter_names: Some(PARAMETERS.map(String::from).into()),
-            },
-        }
+        Self { signature: coerced_by_itself(&PARAMETERS) }
     }
 }
 
