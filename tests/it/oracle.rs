@@ -301,18 +301,19 @@ impl Adult {
     }
 }
 
-const ADULT_RUNS: [(&str, &str, &str); 7] = [
+const ADULT_RUNS: [(&str, &str, &str); 8] = [
     ("k5", "nine", "k => 5, max_suppressed => 0.02"),
     ("entropy k5", "nine", "k => 5, max_suppressed => 0.04, metric => 'entropy'"),
     ("rank k2", "nine", "k => 2, metric => 'loss_rank'"),
     ("t0.2", "occupation", "k => 5, t => 0.2, max_suppressed => 0.04"),
     ("anjana k5", "anjana", "k => 5"),
     ("anjana k5 1%", "anjana", "k => 5, max_suppressed => 0.01"),
+    ("anjana gcp k5 5%", "anjana", "k => 5, max_suppressed => 0.05, metric => 'gcp'"),
     ("mondrian k5", "anjana", "k => 5, method => 'mondrian'"),
 ];
 
 /// All other optima that are known of Adult.
-const ADULT_TABLE: [(&str, &str, &str); 26] = [
+const ADULT_TABLE: [(&str, &str, &str); 30] = [
     ("k2 0%", "nine", "k => 2"),
     ("k2 2%", "nine", "k => 2, max_suppressed => 0.02"),
     ("k5 0%", "nine", "k => 5"),
@@ -333,10 +334,14 @@ const ADULT_TABLE: [(&str, &str, &str); 26] = [
     ("anjana k10 0%", "anjana", "k => 10"),
     ("anjana k10 1%", "anjana", "k => 10, max_suppressed => 0.01"),
     ("anjana k50 0%", "anjana", "k => 50"),
-    ("anjana loss k5 5%", "anjana", "k => 5, max_suppressed => 0.05, metric => 'loss'"),
-    ("anjana loss k5 10%", "anjana", "k => 5, max_suppressed => 0.1, metric => 'loss'"),
-    ("anjana loss k10 5%", "anjana", "k => 10, max_suppressed => 0.05, metric => 'loss'"),
-    ("anjana loss k10 10%", "anjana", "k => 10, max_suppressed => 0.1, metric => 'loss'"),
+    ("anjana gcp k2 0%", "anjana", "k => 2, metric => 'gcp'"),
+    ("anjana gcp k5 0%", "anjana", "k => 5, metric => 'gcp'"),
+    ("anjana gcp k5 1%", "anjana", "k => 5, max_suppressed => 0.01, metric => 'gcp'"),
+    ("anjana gcp k10 0%", "anjana", "k => 10, metric => 'gcp'"),
+    ("anjana gcp k10 1%", "anjana", "k => 10, max_suppressed => 0.01, metric => 'gcp'"),
+    ("anjana gcp k5 10%", "anjana", "k => 5, max_suppressed => 0.1, metric => 'gcp'"),
+    ("anjana gcp k10 5%", "anjana", "k => 10, max_suppressed => 0.05, metric => 'gcp'"),
+    ("anjana gcp k10 10%", "anjana", "k => 10, max_suppressed => 0.1, metric => 'gcp'"),
     ("mondrian k10", "anjana", "k => 10, method => 'mondrian'"),
     ("mondrian k50", "anjana", "k => 50, method => 'mondrian'"),
 ];

@@ -78,8 +78,11 @@ pub(super) struct Level {
     /// The label of each value.
     pub(super) codes: Vec<u32>,
     pub(super) labels: Vec<Label>,
-    /// What each label loses, from 0 for a single value to 1 for any value.
+    /// What each label loses, from 0 for a single value to 1 for any value: of an interval its width over
+    /// the range, of several values the others that it could be about over all others (Iyengar 2002).
     pub(super) losses: Vec<f64>,
+    /// The same, but of several values their number over that of all (Xu et al. 2006).
+    pub(super) shares: Vec<f64>,
     /// Each label's label on the next level.
     pub(super) up: Vec<u32>,
 }
@@ -115,6 +118,7 @@ impl Column {
             codes: (0..known as u32).collect(),
             labels: column.texts.clone(),
             losses: vec![0.0; known],
+            shares: vec![0.0; known],
             up: vec![],
         });
         match spec.generaliser.as_str() {
@@ -138,18 +142,26 @@ impl Column {
             codes: vec![0; self.len()],
             labels: vec![star; self.len().min(1)],
             losses: vec![if self.len() > 1 { 1.0 } else { 0.0 }],
+            shares: vec![if self.len() > 1 { 1.0 } else { 0.0 }],
             up: vec![],
         });
     }
 
-    /// Adds a level of labels with their losses; NULL becomes any value.
-    fn add(&mut self, name: String, labels: impl IntoIterator<Item = (Arc<str>, f64)>) {
+    /// Adds a level of labels with their losses, of labels of several values among so many; NULL becomes
+    /// any value.
+    fn add(
+        &mut self,
+        name: String,
+        among: Option<usize>,
+        labels: impl IntoIterator<Item = (Arc<str>, f64)>,
+    ) {
         let mut labels = labels.into_iter();
         let mut level = Level {
             name,
             codes: Vec::with_capacity(self.len()),
             labels: vec![],
             losses: vec![],
+            shares: vec![],
             up: vec![],
         };
         let mut known: HashMap<Arc<str>, u32> = HashMap::new();
@@ -166,6 +178,10 @@ impl Column {
             });
             level.codes.push(code);
         }
+        level.shares = match among {
+            Some(all) => level.losses.iter().map(|loss| share_of_all(*loss, all)).collect(),
+            None => level.losses.clone(),
+        };
         self.levels.push(level);
     }
 
@@ -186,7 +202,8 @@ impl Column {
                 (label, loss)
             })
             .collect();
-        self.add(name, labels);
+        let others = self.len() - usize::from(self.has_null());
+        self.add(name, Some(others), labels);
     }
 
     /// Intervals of the widths, the first of which holds 0.
@@ -216,7 +233,11 @@ impl Column {
                 );
             };
             let loss = if range > 0.0 { (width / range).min(1.0) } else { 0.0 };
-            self.add(format!("width({width})"), intervals.into_iter().map(|label| (label, loss)));
+            self.add(
+                format!("width({width})"),
+                None,
+                intervals.into_iter().map(|label| (label, loss)),
+            );
         }
         self.add_star();
         Ok(())
@@ -384,7 +405,7 @@ impl Column {
         if self.numbers.is_none() {
             order.iter().enumerate().for_each(|(p, code)| self.places[*code as usize] = p as u32);
         }
-        added.into_iter().for_each(|(name, labels)| self.add(name, labels));
+        added.into_iter().for_each(|(name, labels)| self.add(name, Some(hierarchy.len()), labels));
         if !constant {
             self.add_star();
         }
@@ -415,6 +436,14 @@ impl Column {
             below.up = up;
         }
         Ok(())
+    }
+}
+
+/// The share of all values that a label covers, from the share of the others; that of one is 0.
+fn share_of_all(loss: f64, all: usize) -> f64 {
+    match (loss, all) {
+        (0.0, _) | (_, 0 | 1) => loss,
+        _ => (1.0 + loss * (all - 1) as f64) / all as f64,
     }
 }
 

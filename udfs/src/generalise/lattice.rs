@@ -327,7 +327,7 @@ impl<'a> Judge<'a> {
                 Cost(squares.sum(), 0.0, vec![])
             }
             Metric::Entropy => Cost(0, self.entropy(levels) * (1.0 - 1e-9), vec![]),
-            Metric::Loss | Metric::LossGeometric | Metric::LossRank => return false,
+            Metric::Gcp | Metric::Loss | Metric::LossGeometric | Metric::LossRank => return false,
         };
         best.cost.is_less(&least)
     }
@@ -424,7 +424,7 @@ impl<'a> Judge<'a> {
                 outcome.cost.2 = shares.collect();
                 outcome.cost.2.sort_by(|a, b| b.total_cmp(a));
             }
-            Metric::Discernibility | Metric::Entropy | Metric::Loss => {}
+            Metric::Discernibility | Metric::Entropy | Metric::Gcp | Metric::Loss => {}
         }
     }
 
@@ -446,18 +446,19 @@ impl<'a> Judge<'a> {
                 let each = if accepted { rows } else { self.problem.rows };
                 outcome.cost.0 += u128::from(rows) * u128::from(each);
             }
-            Metric::Loss | Metric::LossGeometric | Metric::LossRank => {
+            Metric::Gcp | Metric::Loss | Metric::LossGeometric | Metric::LossRank => {
                 let problem = self.problem;
+                let metric = problem.options.metric;
                 let fields = self.layout.columns.iter().zip(&problem.columns).zip(levels);
                 for (((field, column), level), lost) in fields.zip(&mut self.lost) {
+                    let level = &column.levels[*level];
+                    let losses = if metric == Metric::Gcp { &level.shares } else { &level.losses };
                     let loss = match key {
-                        Some(key) if accepted => {
-                            column.levels[*level].losses[key.get(*field) as usize]
-                        }
+                        Some(key) if accepted => losses[key.get(*field) as usize],
                         _ => 1.0,
                     };
                     *lost += rows as f64 * loss;
-                    if problem.options.metric == Metric::Loss {
+                    if matches!(metric, Metric::Gcp | Metric::Loss) {
                         outcome.cost.1 += rows as f64 * loss;
                     }
                 }

@@ -76,6 +76,8 @@ pub(crate) enum Method {
 pub(crate) enum Metric {
     Discernibility,
     Entropy,
+    /// The mean share of all values that labels cover.
+    Gcp,
     /// The mean of the losses of the columns.
     Loss,
     /// Their geometric mean, each plus 1.
@@ -113,8 +115,8 @@ words!(Diversity, "distinct" => Distinct, "entropy" => Entropy, "recursive" => R
 words!(Distance, "equal" => Equal, "ordered" => Ordered, "hierarchical" => Hierarchical);
 words!(Method, "optimal" => Optimal, "topdown" => TopDown, "mondrian" => Mondrian);
 words!(Releases, "ignore" => Ignore, "compare" => Compare, "refuse" => Refuse);
-words!(Metric, "discernibility" => Discernibility, "entropy" => Entropy, "loss" => Loss,
-    "loss_geometric" => LossGeometric, "loss_rank" => LossRank);
+words!(Metric, "discernibility" => Discernibility, "entropy" => Entropy, "gcp" => Gcp,
+    "loss" => Loss, "loss_geometric" => LossGeometric, "loss_rank" => LossRank);
 
 /// The value of a word, or an error that lists the words.
 fn word<T: Copy + PartialEq>(name: &str, found: &str, words: &[(&str, T)]) -> Result<T> {

@@ -248,8 +248,8 @@ pub(super) fn report(
         let rows = sum(&[item as u32]) as f64;
         let is_out = solution.class_of[item] == SUPPRESSED;
         for (index, column) in solution.columns.iter().enumerate() {
-            let loss = column.losses[column.index[item] as usize];
-            lost += rows * if is_out { 1.0 } else { loss };
+            let share = column.shares[column.index[item] as usize];
+            lost += rows * if is_out { 1.0 } else { share };
             if let Some(levels) = &solution.levels {
                 steps += rows * if is_out { 1.0 } else { levels[index] as f64 / heights[index] };
             }
