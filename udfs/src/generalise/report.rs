@@ -257,7 +257,8 @@ pub(super) fn report(
     }
     let entropy = solution.levels.as_ref().map(|levels| {
         let entropies = entropies(problem);
-        levels.iter().zip(&entropies).map(|(level, entropy)| entropy[*level]).sum::<f64>()
+        // A sum of nothing but zeros is the zero below them.
+        levels.iter().zip(&entropies).fold(0.0, |sum, (level, entropy)| sum + entropy[*level])
     });
     let levels = solution.levels.as_ref().map(|levels| {
         let pairs = problem.columns.iter().zip(levels);
