@@ -52,6 +52,9 @@ pub(super) fn intern(array: &ArrayRef) -> Result<Interned> {
     Ok(Interned { values, codes })
 }
 
+/// A label and what it loses.
+type Lossy = (Arc<str>, f64);
+
 /// The rows of a hierarchy: a value and what it generalises to, level by level.
 pub(super) type Hierarchy = BTreeMap<String, Vec<Arc<str>>>;
 
@@ -149,12 +152,7 @@ impl Column {
 
     /// Adds a level of labels with their losses, of labels of several values among so many; NULL becomes
     /// any value.
-    fn add(
-        &mut self,
-        name: String,
-        among: Option<usize>,
-        labels: impl IntoIterator<Item = (Arc<str>, f64)>,
-    ) {
+    fn add(&mut self, name: String, among: Option<usize>, labels: impl IntoIterator<Item = Lossy>) {
         let mut labels = labels.into_iter();
         let mut level = Level {
             name,
@@ -195,7 +193,7 @@ impl Column {
     fn add_counted(&mut self, name: String, labels: Vec<Arc<str>>) {
         let mut sizes: HashMap<Arc<str>, usize> = HashMap::new();
         labels.iter().for_each(|label| *sizes.entry(Arc::clone(label)).or_default() += 1);
-        let labels: Vec<(Arc<str>, f64)> = labels
+        let labels: Vec<Lossy> = labels
             .into_iter()
             .map(|label| {
                 let loss = self.share(sizes.get(&label).copied().unwrap_or(1));
@@ -376,7 +374,7 @@ impl Column {
             );
         }
         let height = hierarchy.values().map(Vec::len).max().unwrap_or(0);
-        let mut added: Vec<(String, Vec<(Arc<str>, f64)>)> = vec![];
+        let mut added: Vec<(String, Vec<Lossy>)> = vec![];
         let mut constant = false;
         for level in 0..height {
             let mut sizes: HashMap<&str, usize> = HashMap::new();

@@ -153,14 +153,14 @@ impl Population {
         values.sort_unstable();
         values.dedup();
         let whole = own.len() - usize::from(own.has_null());
-        let all = Side(vec![0..theirs.len() as u32]);
+        let all = Side::run(0..theirs.len() as u32);
         match (values.as_slice(), &own.numbers, &theirs.numbers) {
             ([0, _, ..], ..) if own.has_null() => all,
             ([low, .., high], Some(own), Some(theirs)) => {
                 let (low, high) = (own[*low as usize], own[*high as usize]);
                 let from = theirs.partition_point(|number| number.is_nan() || *number < low);
                 let to = theirs.partition_point(|number| number.is_nan() || *number <= high);
-                Side(vec![from as u32..to as u32])
+                Side::run(from as u32..to as u32)
             }
             (several, None, _) if several.len() > 1 && several.len() == whole => all,
             (several, ..) => {
@@ -177,6 +177,10 @@ impl Population {
 struct Side(Vec<Range<u32>>);
 
 impl Side {
+    fn run(codes: Range<u32>) -> Self {
+        Self(std::iter::once(codes).collect())
+    }
+
     fn holds(&self, code: u32) -> bool {
         let after = self.0.partition_point(|range| range.end <= code);
         self.0.get(after).is_some_and(|range| range.contains(&code))
