@@ -17,6 +17,10 @@ use comptoir::script::{self, Failure, Output};
 use comptoir::sink::{Format, Out, StagedFile};
 use comptoir::{Engine, Error, demo};
 
+/// The binary's choice; a program that embeds the library makes its own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// E-commerce analytics in SQL, over Parquet and CSV files.
 ///
 /// Without a command or `-c`, statements are read from the standard input.
