@@ -16,8 +16,7 @@
 -- param    horizon_months DOUBLE 1..120 how long a customer's value counts, in months of 30.4375 days from the first order
 -- param    mature_only BOOLEAN whether only customers who were won that long ago count for value; otherwise all do, with what
 --          they have brought so far
--- param    basis VARCHAR 'revenue'|'margin' which value is set against cost, for rank, payback and suggested_shift; margin needs
---          order_margins
+-- param    basis VARCHAR 'revenue'|'margin' which value is set against cost, for rank and suggested_shift; margin needs order_margins
 -- param    shift DOUBLE 0..1 the share of the media budget that suggested_shift moves to the best channel
 -- param    min_customers BIGINT fewer mature customers of a channel give a warning
 -- param    acquisition_model VARCHAR 'first'|'last'|'last_non_direct'|'linear'|'weighted'|'position'|'time_decay'|'shapley' how a new
@@ -48,8 +47,9 @@
 -- returns  ltv_margin DOUBLE mean margin, likewise; NULL without order_margins
 -- returns  ltv_cac_ratio DOUBLE ltv_revenue divided by cac
 -- returns  ltv_margin_cac_ratio DOUBLE ltv_margin divided by cac
--- returns  payback_days INTEGER the first day, counted from the first order's as 0, on which the mean mature customer has
---          brought in the cac; NULL where that is not within the horizon
+-- returns  payback_days INTEGER the first day, counted from the first order's as 0, on which the margin of the mean mature
+--          customer has brought in the cac; without order_margins the revenue, which says too early a day; NULL where that
+--          is not within the horizon
 -- returns  roas_immediate DOUBLE revenue of first orders divided by cost
 -- returns  roas_60d DOUBLE revenue of the first 60 days divided by cost
 -- returns  rank BIGINT 1 for the highest ratio on the basis; NULL without a ratio
@@ -215,7 +215,7 @@ cumulated AS (
         *,
         sum(won) OVER (PARTITION BY channel) AS all_won,
         sum(customers) OVER (PARTITION BY channel) AS mature,
-        sum(CASE WHEN basis = 'margin' THEN margin ELSE revenue END) OVER (PARTITION BY channel ORDER BY day) AS brought
+        sum(CASE WHEN given(order_margins) THEN margin ELSE revenue END) OVER (PARTITION BY channel ORDER BY day) AS brought
     FROM channel_days
 ),
 

@@ -12,7 +12,8 @@
 --          What other skus cost is not held fixed: in a large shop, whose estimates are sharp, method => 'panel' takes out
 --          what moves all skus together.
 -- reads    sales through unit_sales the lines of orders, or any relation of sales with a sku, a quantity and a price
--- reads    products?(product_sku ANY, unit_cost NUMERIC) what a unit costs, for optimal_price and margin_delta_5pct
+-- reads    products?(product_sku ANY, unit_cost NUMERIC?, product_group ANY?) what a unit costs, for optimal_price and margin_delta_5pct,
+--          and what a sku belongs to, such as product_group => product_type
 -- column   product_sku = sku
 -- column   unit_cost = unit_cost_amount
 -- reads    stock?(stock_sku ANY, stock_date DATE, available_quantity NUMERIC) the stock of each day; a sku is out of stock on a day on which no place has any left
@@ -32,7 +33,8 @@
 -- param    method VARCHAR 'auto'|'simple'|'midpoint'|'loglog'|'ppml'|'panel'|'panel_ppml' the headline: auto takes midpoint below
 --          min_price_points prices or min_periods periods, else loglog, but ppml where a fifth of the periods or more have no
 --          sale or where quantities are counts with a mean below 20, whose logarithms are biased. panel and panel_ppml give
---          one row for all skus together, with an effect of each sku and of each period and errors clustered by sku
+--          one row for the skus of each product_group together, or for all of them without one, with an effect of each sku and
+--          of each period and errors clustered by sku
 -- param    controls VARCHAR 'auto'|'none'|'trend'|'season' what a regression holds fixed: nothing, a linear trend, that and
 --          the months of the year; auto takes season from two years and 56 periods on, trend from half a year on. Promotions
 --          that are kept are controlled for, except with none
@@ -75,7 +77,8 @@
 --          elasticity towards 0. separated:
 --          months without any sale were dropped by ppml. not_identified: trend and months explain the price whole.
 --          not_converged: sales at one price only. few_skus: a panel of fewer than 30
--- grain    one row per sku that was sold; for panel and panel_ppml one row
+-- returns  product_group ANY what the sku belongs to, or the skus of the panel; NULL where products do not say
+-- grain    one row per sku that was sold; for panel and panel_ppml one row per product_group
 -- source   loglog: least squares of ln quantity on ln price and controls with White's errors, times n / (n - k) (MacKinnon and
 --          White 1985, HC1). ppml: Poisson pseudo maximum likelihood (Santos Silva and Tenreyro 2006). optimal_price: Lerner's
 --          rule. panel: two-way effects, taken out exactly, and CRV1 with the small-sample corrections of fixest. Agrees with
@@ -151,11 +154,20 @@ fitted AS (
     FROM periods
 ),
 
+catalogue AS (
+    SELECT product_sku, max(CAST(unit_cost AS DOUBLE)) AS cost, max(product_group) AS product_group
+    FROM products
+    GROUP BY product_sku
+),
+
 pooled AS (
     SELECT
-        nullif(max(sku), max(sku)) AS sku,
-        elasticity_panel(periods, method, exclude_promo, exclude_stockout, conf) AS fit
-    FROM periods
+        nullif(max(p.sku), max(p.sku)) AS sku,
+        c.product_group,
+        elasticity_panel(p.periods, method, exclude_promo, exclude_stockout, conf) AS fit
+    FROM catalogue AS c
+    RIGHT JOIN periods AS p ON c.product_sku = p.sku
+    GROUP BY c.product_group
 ),
 
 -- The cells of a price test, and what each sold a day.
@@ -194,14 +206,15 @@ headed AS (
     SELECT
         f.sku,
         f.fit,
-        products.cost,
+        c.cost,
+        c.product_group,
         CASE WHEN tested.q1 > 0 THEN ((tested.q2 - tested.q1) / tested.q1) / ((tested.p2 - tested.p1) / tested.p1) END AS test_simple,
         CASE
             WHEN tested.q1 + tested.q2 > 0
                 THEN ((tested.q2 - tested.q1) / (tested.q2 + tested.q1)) / ((tested.p2 - tested.p1) / (tested.p2 + tested.p1))
         END AS test_midpoint
-    FROM (SELECT product_sku, max(CAST(unit_cost AS DOUBLE)) AS cost FROM products GROUP BY product_sku) AS products
-    RIGHT JOIN fitted AS f ON products.product_sku = f.sku
+    FROM catalogue AS c
+    RIGHT JOIN fitted AS f ON c.product_sku = f.sku
     LEFT JOIN tested ON f.sku = tested.test_sku
 ),
 
@@ -227,7 +240,8 @@ answered AS (
         coalesce(test_simple, fit['simple_elasticity']) AS simple_elasticity,
         coalesce(test_midpoint, fit['midpoint_elasticity']) AS midpoint_elasticity,
         fit['warnings'] AS warnings,
-        cost
+        cost,
+        product_group
     FROM headed
     WHERE method <> 'panel' AND method <> 'panel_ppml'
     UNION ALL
@@ -236,7 +250,8 @@ answered AS (
         fit['ci_high'] AS ci_high, fit['p_value'] AS p_value, fit['r2'] AS r2, fit['n_obs'] AS n_obs,
         CAST(NULL AS BIGINT) AS n_prices, CAST(NULL AS DOUBLE) AS price_min, CAST(NULL AS DOUBLE) AS price_max,
         CAST(NULL AS DOUBLE) AS price_last, CAST(NULL AS DOUBLE) AS simple_elasticity,
-        CAST(NULL AS DOUBLE) AS midpoint_elasticity, fit['warnings'] AS warnings, CAST(NULL AS DOUBLE) AS cost
+        CAST(NULL AS DOUBLE) AS midpoint_elasticity, fit['warnings'] AS warnings, CAST(NULL AS DOUBLE) AS cost,
+        product_group
     FROM pooled
     WHERE method = 'panel' OR method = 'panel_ppml'
 )
@@ -276,5 +291,6 @@ SELECT
     CASE
         WHEN price_last > cost THEN (1.05 * price_last - cost) * power(CAST(1.05 AS DOUBLE), elasticity) / (price_last - cost) - 1
     END AS margin_delta_5pct,
-    warnings
+    warnings,
+    product_group
 FROM answered

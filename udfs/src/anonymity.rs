@@ -4,11 +4,12 @@
 //! What the functions about anonymity share: which columns, whose rows, and the plans that count
 //! them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::new_empty_array;
 use arrow::datatypes::DataType;
-use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{
     Column, DFSchemaRef, JoinType, NullEquality, Result, ScalarValue, UnnestOptions, plan_err,
 };
@@ -21,7 +22,9 @@ use datafusion_functions_aggregate::array_agg::array_agg_udaf;
 use datafusion_functions_aggregate::count::count_udaf;
 use datafusion_functions_aggregate::expr_fn::{count, first_value, sum};
 
+use crate::generalise::bounds::bounds_type;
 use crate::generalise::options::{Options, Spec};
+use crate::generalise::problem::{POPULATION, RELEASE};
 use crate::generalise::{check_column, generalise};
 use crate::keyed_hash::keyed_hash;
 use crate::relation::{Arguments, CallTakes, ColumnCall, ListedColumn, Parameter, ParameterKind};
@@ -79,6 +82,10 @@ pub(crate) struct Roles {
     pub(crate) keep: Vec<ListedColumn>,
     unit: Option<Expr>,
     one_row: bool,
+    /// The people of whom the table is a part.
+    population: Option<Box<Roles>>,
+    /// What earlier releases of the same source were, one text a row.
+    releases: Option<LogicalPlan>,
 }
 
 impl Roles {
@@ -92,6 +99,8 @@ impl Roles {
             keep: arguments.columns("keep")?.to_vec(),
             unit: arguments.optional_column(UNIT)?.cloned(),
             one_row: false,
+            population: None,
+            releases: None,
         };
         let mut names: Vec<&str> = vec![];
         for column in roles.quasi.iter().chain(&roles.sensitive).chain(&roles.keep) {
@@ -124,6 +133,75 @@ impl Roles {
         }
         self.one_row = true;
         Ok(self)
+    }
+
+    /// Adds the people of whom the table is a part.
+    pub(crate) fn with_population(mut self, population: &LogicalPlan) -> Result<Self> {
+        self.population = Some(Box::new(self.of(population, "population")?));
+        Ok(self)
+    }
+
+    /// Adds a log of reports, of which those about this source count.
+    pub(crate) fn with_releases(mut self, log: &LogicalPlan, source: Option<&str>) -> Result<Self> {
+        let Some(source) = source else {
+            return plan_err!(
+                "`releases` is searched for the source, and the input reads no table: write `source => 'customers'`"
+            );
+        };
+        let found = |name: &str| -> Result<Expr> {
+            match log.schema().qualified_fields_with_unqualified_name(name).as_slice() {
+                [(qualifier, field)] => Ok(cast(Expr::from((*qualifier, *field)), DataType::Utf8)),
+                _ => plan_err!(
+                    "`releases` has no column `{name}`: it is a table of rows that `k_anonymise_report` gave for what was published"
+                ),
+            }
+        };
+        let text = found("generalisation")?;
+        let about = found("source")?.eq(lit(source)).and(text.clone().is_not_null());
+        let releases = LogicalPlanBuilder::new(log.clone())
+            .filter(about)?
+            .project([text.alias("generalisation")])?
+            .distinct()?;
+        self.releases = Some(releases.build()?);
+        Ok(self)
+    }
+
+    /// The names of the tables that the input reads, in their order; `None` when it reads none.
+    pub(crate) fn source(&self) -> Result<Option<String>> {
+        let mut names: BTreeSet<String> = BTreeSet::new();
+        self.input.apply_with_subqueries(|node| {
+            if let LogicalPlan::TableScan(scan) = node {
+                names.insert(scan.table_name.to_string());
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok((!names.is_empty()).then(|| names.into_iter().collect::<Vec<_>>().join(", ")))
+    }
+
+    /// The type of the ends of each quasi-identifier's intervals, where it has intervals.
+    pub(crate) fn bounds(&self, options: &Options) -> Result<Vec<(usize, DataType)>> {
+        let mut bounds = vec![];
+        for (index, (column, spec)) in self.quasi.iter().zip(&options.quasi).enumerate() {
+            let found = bounds_type(spec, options.method, &self.data_type(column)?);
+            bounds.extend(found.map(|data_type| (index, data_type)));
+        }
+        if bounds.is_empty() {
+            return plan_err!(
+                "`interval_bounds` is about intervals of numbers or times, and no quasi-identifier has any: write `width(column, 10)`, or leave it out"
+            );
+        }
+        let mut all: Vec<&ListedColumn> = self.quasi.iter().collect();
+        all.extend(self.sensitive.iter().chain(&self.keep));
+        for (index, _) in &bounds {
+            let ends = ["lo", "hi"].map(|end| format!("{}_{end}", self.quasi[*index].name));
+            if let Some(taken) = all.iter().find(|column| ends.contains(&column.name)) {
+                return plan_err!(
+                    "`interval_bounds` gives a column `{0}`, and one of this name is published already: call that one otherwise, as in `(SELECT {0} AS other, …)`",
+                    taken.name
+                );
+            }
+        }
+        Ok(bounds)
     }
 
     fn schema(&self) -> &DFSchemaRef {
@@ -223,6 +301,8 @@ impl Roles {
             keep: vec![],
             unit: self.unit.as_ref().map(found).transpose()?,
             one_row: false,
+            population: None,
+            releases: None,
         };
         for (own, theirs) in self.quasi.iter().zip(&roles.quasi) {
             let (own_type, their_type) = (self.data_type(own)?, roles.data_type(theirs)?);
@@ -328,7 +408,7 @@ impl Roles {
             }
             height = height.max(levels);
         }
-        if height == 0 {
+        if height == 0 && self.population.is_none() && self.releases.is_none() {
             return Ok(combinations);
         }
         let fields = combinations.schema().fields().clone();
@@ -338,24 +418,41 @@ impl Roles {
         all.push(lit(ScalarValue::Int64(None)).alias("h"));
         all.extend((0..=height).map(|level| text().alias(format!("h{level}"))));
         let mut evidence = LogicalPlanBuilder::new(combinations).project(all)?;
-        for (index, column) in listed.into_iter().enumerate() {
-            let Some(table) = &column.relation else { continue };
+        // Rows of another kind: texts of a table beside what stands for the combinations.
+        let marked = |table: LogicalPlan, kind: i64, counted: &[Column], texts: Vec<Column>| {
             let mut columns = vec![];
             for field in &fields {
-                let nothing = ScalarValue::try_from(field.data_type())?;
-                columns.push(lit(nothing).alias(field.name()));
+                let own = counted.iter().find(|column| column.name == *field.name());
+                let value = match own {
+                    Some(column) => Expr::Column(column.clone()),
+                    None => lit(ScalarValue::try_from(field.data_type())?),
+                };
+                columns.push(value.alias(field.name()));
             }
-            columns.push(lit(index as i64).alias("h"));
-            let table =
-                LogicalPlanBuilder::new(table.clone()).alias(format!("levels_{index}"))?.build()?;
-            let mut levels = table.schema().columns().into_iter();
+            columns.push(lit(kind).alias("h"));
+            let mut texts = texts.into_iter();
             for level in 0..=height {
                 let label =
-                    levels.next().map_or_else(text, |c| cast(Expr::Column(c), DataType::Utf8));
+                    texts.next().map_or_else(text, |c| cast(Expr::Column(c), DataType::Utf8));
                 columns.push(label.alias(format!("h{level}")));
             }
-            let rows = LogicalPlanBuilder::new(table).project(columns)?.build()?;
-            evidence = evidence.union(rows)?;
+            LogicalPlanBuilder::new(table).project(columns)?.build()
+        };
+        for (index, column) in listed.into_iter().enumerate() {
+            let Some(table) = &column.relation else { continue };
+            let table =
+                LogicalPlanBuilder::new(table.clone()).alias(format!("levels_{index}"))?.build()?;
+            let levels = table.schema().columns();
+            evidence = evidence.union(marked(table, index as i64, &[], levels)?)?;
+        }
+        if let Some(releases) = &self.releases {
+            let texts = releases.schema().columns();
+            evidence = evidence.union(marked(releases.clone(), RELEASE, &[], texts)?)?;
+        }
+        if let Some(population) = &self.population {
+            let people = population.combinations()?;
+            let counted = people.schema().columns();
+            evidence = evidence.union(marked(people, POPULATION, &counted, vec![])?)?;
         }
         evidence.build()
     }
@@ -403,11 +500,15 @@ impl Roles {
         let rows = unnested(found.project([column.alias("label")])?, "label")?;
         let rows = unnested(rows, "label")?;
         let n = self.quasi.len();
-        let named = rows.schema().columns().into_iter().enumerate().map(|(index, column)| {
-            let name = if index < n { format!("v{index}") } else { format!("p{}", index - n) };
-            Expr::Column(column).alias(name)
-        });
-        let named: Vec<Expr> = named.collect();
+        let letters = |letter: &'static str| (0..n).map(move |index| format!("{letter}{index}"));
+        let ends = options
+            .bounds
+            .iter()
+            .flat_map(|(index, _)| ["lo", "hi"].map(|e| format!("{e}{index}")));
+        let names = letters("v").chain(letters("p")).chain(ends);
+        let columns = rows.schema().columns().into_iter();
+        let named: Vec<Expr> =
+            columns.zip(names).map(|(column, name)| Expr::Column(column).alias(name)).collect();
         let keys = |letter: &str| -> Vec<Column> {
             (0..n).map(|index| Column::from_name(format!("{letter}{index}"))).collect()
         };
@@ -424,6 +525,12 @@ impl Roles {
             for (index, column) in list.iter().enumerate() {
                 let from = Expr::Column(Column::from_name(format!("{letter}{index}")));
                 columns.push(from.alias(&column.name));
+                if letter == "p" && options.bounds.iter().any(|(place, _)| *place == index) {
+                    columns.extend(["lo", "hi"].map(|end| {
+                        let from = Expr::Column(Column::from_name(format!("{end}{index}")));
+                        from.alias(format!("{}_{end}", column.name))
+                    }));
+                }
             }
         }
         let published = joined.project(columns)?;

@@ -38,7 +38,7 @@ together (season, growth, traffic) is taken for an effect of price. Returns a st
 `n_obs`, `n_skus`, `n_periods` and `warnings`. 'panel' is least squares of ln quantity over the periods with a sale, \
 'panel_ppml' Poisson regression of the quantity, zeros included. Skus and periods of one observation, and for 'panel_ppml' \
 those without a sale, say nothing and are taken out. The variance is that of pyfixest: the sum over skus times \
-(n − 1) / (n − T − 1) · G / (G − 1) for T periods and G skus. Needs O(n + Σ Tᵢ² + T³) time for n observations and Tᵢ of a \
+(n − 1) / (n − T − 1) · G / (G − 1) for T periods and G skus; it is NULL below three skus, whose scores are 0 whatever they sell. Needs O(n + Σ Tᵢ² + T³) time for n observations and Tᵢ of a \
 sku, for 'panel_ppml' some ten times that, and 40 bytes per observation.",
     syntax_example = "elasticity_panel(periods[, method[, exclude_promo[, exclude_stockout[, conf]]]])",
     sql_example = r#"```sql

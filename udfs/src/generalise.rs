@@ -3,12 +3,15 @@
 
 //! [`Generalise`]: how to publish a table so that nobody stands out.
 
+pub(crate) mod bounds;
 mod diversity;
 mod domain;
 mod lattice;
 mod mondrian;
 pub(crate) mod options;
-mod problem;
+mod population;
+pub(crate) mod problem;
+mod release;
 pub(crate) mod report;
 mod solution;
 mod table;
@@ -16,6 +19,7 @@ mod table;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, ListArray, StringViewArray, StructArray, UInt32Array,
@@ -32,7 +36,7 @@ use datafusion_macros::user_doc;
 
 use crate::literal::literal;
 use crate::signature::coerced_by_itself;
-use options::{Options, named_columns};
+use options::{Options, bounds_of, named_columns};
 use problem::Problem;
 use solution::{SUPPRESSED, Solution};
 
@@ -66,7 +70,7 @@ const FIXED: usize = 3;
 ```"#,
     argument(
         name = "options",
-        description = "A literal struct: `k`, `l`, `l_kind`, `c`, `t`, `t_distance`, `max_suppressed`, `method`, `metric`, `suppress`, `quasi`, `sensitive`. A field that is left out has the default of `k_anonymise`; `k` is 1."
+        description = "A literal struct: `k`, `l`, `l_kind`, `c`, `t`, `t_distance`, `max_suppressed`, `method`, `metric`, `suppress`, `quasi`, `sensitive`. A field that is left out has the default of `k_anonymise`; `k` is 1. `releases` says what earlier releases are for: 'ignore', 'compare' or 'refuse'; `population` is whether there is one; `bounds` is a struct with a NULL for each column whose ends are wanted, named by the column's place and of the type of the ends, which come as `lo0`, `hi0`, …."
     ),
     argument(name = "rows", description = "How many rows have the combination, not NULL."),
     argument(
@@ -84,9 +88,12 @@ const FIXED: usize = 3;
     ),
     argument(
         name = "column",
-        description = "In a row of a hierarchy, the place of its column, from 0; NULL in all other rows."
+        description = "In a row of a hierarchy, the place of its column, from 0; -1 in that of an earlier release; -2 in a row of the population, which has `units`, `persons` and `quasi`; NULL in all other rows."
     ),
-    argument(name = "value", description = "In a row of a hierarchy, a value of the column."),
+    argument(
+        name = "value",
+        description = "In a row of a hierarchy, a value of the column; in that of a release, its generalisation."
+    ),
     argument(
         name = "level",
         description = "In a row of a hierarchy, what the value generalises to, level by level; NULL ends the levels."
@@ -186,7 +193,10 @@ pub(crate) fn result_fields(types: &[DataType]) -> Result<Fields> {
     let values = columns.iter().take(quasi).enumerate();
     let values = values.map(|(index, t)| Field::new(format!("v{index}"), t.clone(), true));
     let labels = (0..quasi).map(|index| Field::new(format!("p{index}"), DataType::Utf8View, true));
-    let row = DataType::Struct(values.chain(labels).collect());
+    let bounds = bounds_of(options)?.into_iter().flat_map(|(index, t)| {
+        ["lo", "hi"].map(|end| Field::new(format!("{end}{index}"), t.clone(), true))
+    });
+    let row = DataType::Struct(values.chain(labels).chain(bounds).collect());
     Ok(Fields::from(vec![
         Field::new("published", DataType::new_list(row, true), true),
         Field::new("report", DataType::Struct(report::FIELDS.clone()), true),
@@ -258,10 +268,11 @@ impl Accumulator for GeneraliseAccumulator {
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
         let columns = self.columns()?;
+        let begin = Instant::now();
         let problem = Problem::read(self.options.clone(), &columns)?;
         drop(columns);
         let solution = solution::solve(&problem)?;
-        let report = report::report(&problem, &solution)?;
+        let report = report::report(&problem, &solution, begin.elapsed())?;
         let published = published(&problem, &solution, &self.fields)?;
         let columns: Vec<ArrayRef> = vec![Arc::new(published), Arc::new(report)];
         let result = StructArray::try_new(self.fields.clone(), columns, None)?;
@@ -298,10 +309,20 @@ fn published(problem: &Problem, solution: &Solution, fields: &Fields) -> Result<
             kept.iter().map(|combination| Some(problem.values(*combination)[index])).collect();
         arrays.push(take(&column.values, &codes, None)?);
     }
+    let codes = |column: &solution::Published| -> UInt32Array {
+        kept.iter().map(|item| Some(column.index[*item])).collect()
+    };
     for column in &solution.columns {
         let labels: StringViewArray = column.labels.iter().map(Option::as_deref).collect();
-        let codes: UInt32Array = kept.iter().map(|item| Some(column.index[*item])).collect();
-        arrays.push(take(&labels, &codes, None)?);
+        arrays.push(take(&labels, &codes(column), None)?);
+    }
+    for (index, data_type) in &problem.options.bounds {
+        let Some(column) = solution.columns.get(*index) else {
+            return exec_err!("`{NAME}`: `bounds` names no column {index}");
+        };
+        for ends in bounds::bounds(&column.labels, data_type)? {
+            arrays.push(take(&ends, &codes(column), None)?);
+        }
     }
     let rows = StructArray::try_new_with_length(columns.clone(), arrays, None, kept.len())?;
     let offsets = OffsetBuffer::from_lengths([kept.len()]);

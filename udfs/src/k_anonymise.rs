@@ -8,12 +8,12 @@ use std::sync::{Arc, LazyLock};
 use arrow::datatypes::DataType;
 use datafusion_common::{Result, ScalarValue, plan_err};
 use datafusion_doc::{DocSection, Documentation};
-use datafusion_expr::{Expr, LogicalPlan};
+use datafusion_expr::{Expr, LogicalPlan, col, lit, when};
 
 use crate::anonymity::{
     GENERALISERS, HIERARCHY, QUASI, RELATION_PARAMETER, Roles, SENSITIVE, UNIT_PARAMETER,
 };
-use crate::generalise::options::{Diversity, Method, Options};
+use crate::generalise::options::{Diversity, Method, Options, Releases};
 use crate::generalise::report::COLUMNS;
 use crate::relation::{Arguments, ColumnCall, Parameter, ParameterKind, RelationFunction};
 
@@ -28,6 +28,11 @@ pub(crate) fn k_anonymise_report() -> Arc<dyn RelationFunction> {
 }
 
 const TREES: &[ColumnCall] = &[HIERARCHY];
+
+const POPULATION: &str = "population";
+const RELEASES: &str = "releases";
+const SOURCE: &str = "source";
+const BOUNDS: &str = "interval_bounds";
 
 static PARAMETERS: LazyLock<Vec<Parameter>> = LazyLock::new(|| {
     let scalar = |name, data_type, default: Option<ScalarValue>, description| Parameter {
@@ -104,7 +109,7 @@ static PARAMETERS: LazyLock<Vec<Parameter>> = LazyLock::new(|| {
         word(
             "metric",
             "discernibility",
-            "What costs least: `'discernibility'`, each row costs the rows of its class, and a row left out all rows; `'entropy'`, the non-uniform entropy, to which rows left out do not count; `'loss'`, the share of the values that a label covers, and 1 for rows left out. Of two combinations that cost the same, the one that is first in the order of its levels.",
+            "What costs least: `'discernibility'`, each row costs the rows of its class, and a row left out all rows; `'entropy'`, the non-uniform entropy, to which rows left out do not count; `'gcp'`, the mean share of its column's values that a label covers, 0 for a single one and 1 for rows left out; `'loss'`, the same, but of several values the share of the others, as ARX has it; `'loss_geometric'`, the geometric mean over the columns of these losses, each plus 1, less 1; `'loss_rank'`, the loss of the column that loses most, then of the next, and so on. Of two combinations that cost the same, the one that is first in the order of its levels.",
         ),
         scalar(
             "seed",
@@ -118,7 +123,35 @@ static PARAMETERS: LazyLock<Vec<Parameter>> = LazyLock::new(|| {
             Some(ScalarValue::Boolean(Some(false))),
             "Whether only the first row of each unit is published, in the order of the columns; rows without a unit are not.",
         ),
+        scalar(
+            BOUNDS,
+            DataType::Boolean,
+            Some(ScalarValue::Boolean(Some(false))),
+            "Whether the ends of intervals stand beside the labels, as `age_lo` and `age_hi`, for columns of numbers and times with `width`, `top` or their values, and for all that Mondrian cuts; of a single value both ends are the value; NULL for no end, as of `*`.",
+        ),
+        Parameter {
+            name: RELEASES,
+            kind: ParameterKind::OptionalRelation,
+            description: "What was published before: rows of `k_anonymise_report`, of which `source` and `generalisation` are read. Where it has other labels of the same source, and not these, `k_anonymise` is an error, because who has both releases can tell more than either; `k_anonymise_report` counts them in `other_releases` and warns.",
+        },
+        scalar(
+            SOURCE,
+            DataType::Utf8,
+            Some(ScalarValue::Utf8(None)),
+            "What the source is called in `releases`; NULL is the names of the tables that the relation reads.",
+        ),
     ]
+});
+
+/// Those of `k_anonymise`, and what only the report speaks of.
+static REPORT_PARAMETERS: LazyLock<Vec<Parameter>> = LazyLock::new(|| {
+    let mut parameters = PARAMETERS.clone();
+    parameters.push(Parameter {
+        name: POPULATION,
+        kind: ParameterKind::OptionalRelation,
+        description: "The people of whom the table is a part, with columns of the same names as the quasi-identifiers and the unit, for `journalist_risk`; a value that only they have needs a row in a hierarchy too.",
+    });
+    parameters
 });
 
 static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
@@ -151,8 +184,8 @@ static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
 static REPORT_DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
     let builder = Documentation::builder(
         DocSection { include: true, label: "Privacy", description: None },
-        "What `k_anonymise` with the same arguments publishes, in one row: `rows_in`, `rows_out`, `suppressed_rows`, `suppressed_units` (persons with no row in a class), `classes`, `k_real` (rows of the smallest class), `k_unit_real` (its persons), `max_classes_per_unit`, all BIGINT; of the worst class and sensitive column `l_distinct`, `l_entropy`, `recursive_c`, `t_equal`, `t_ordered`, `t_hierarchical` (from the published table), the same with `_input` (from the input), `beta` and `delta_disclosure` (see `l_diversity` and `t_closeness`); `max_risk` and `avg_risk` (see `reid_risk`); `uniques`, the classes of one person; `dm` DECIMAL, the discernibility: the squares of the rows of the classes, and a row left out costs all rows; `aecs`, the mean rows of a class over k; `gcp`, the mean share of its column's values that a label covers: the values between the ends of an interval, or under a label; 1 for what is left out; `entropy_loss`, the non-uniform entropy in bits; `precision`, 1 less the mean height of a label in its hierarchy; `levels` VARCHAR, a JSON object; `method` VARCHAR. A measure that the method does not have is NULL.",
-        "k_anonymise_report(relation, k => 5, quasi => [column, …][, …])",
+        "What `k_anonymise` with the same arguments publishes, in one row: `rows_in`, `rows_out`, `suppressed_rows`, `suppressed_units` (persons with no row in a class), `classes`, `k_real` (rows of the smallest class), `k_unit_real` (its persons), `max_classes_per_unit`, all BIGINT; of the worst class and sensitive column `l_distinct`, `l_entropy`, `recursive_c`, `t_equal`, `t_ordered`, `t_hierarchical` (from the published table), the same with `_input` (from the input), `beta` and `delta_disclosure` (see `l_diversity` and `t_closeness`); `max_risk` (prosecutor), `avg_risk` (marketer) and `journalist_risk` (1 over the people of `population` whom the label least shared could be about, never fewer than those of the table; below the highest level a `*` is about people without a value only; NULL without `population`), see `reid_risk`; `uniques`, the classes of one person; `dm` DECIMAL, the discernibility: the squares of the rows of the classes, and a row left out costs all rows; `aecs`, the mean rows of a class over k; `gcp`, the global certainty penalty (Xu et al. 2006): the mean share of its column's values that a label covers: the width of an interval over the range, or the number of values under a label over that of all; 0 for a single value, 1 for what is left out; `entropy_loss`, the non-uniform entropy in bits; `precision`, 1 less the mean height of a label in its hierarchy; `levels` VARCHAR, a JSON object; `method` VARCHAR; `ms` BIGINT, how long the search took; `source` VARCHAR, the tables that the relation reads; `generalisation` VARCHAR, a JSON object with what each column's level does, the same for the same labels, with fingerprints of tables of labels and of Mondrian's boxes; `other_releases` BIGINT, how many different ones of this source `releases` has, NULL without `releases`; `warnings` VARCHAR, `other_labels` when there are any, else NULL. A measure that the method does not have is NULL. A release log is these rows kept in a folder of files: `COPY (SELECT now() AS published_at, * FROM k_anonymise_report(…)) TO 'releases/2026-11.parquet'`, and `releases => 'releases/'` from then on.",
+        "k_anonymise_report(relation, k => 5, quasi => [column, …][, …][, population => relation])",
     )
     .with_sql_example(
         r#"```sql
@@ -168,11 +201,19 @@ static REPORT_DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
 +---------+--------+----+-------------------+
 ```"#,
     );
-    PARAMETERS.iter().fold(builder, |b, p| b.with_argument(p.name, p.description)).build()
+    REPORT_PARAMETERS.iter().fold(builder, |b, p| b.with_argument(p.name, p.description)).build()
 });
 
+/// What the source is called in a log of releases.
+fn source(arguments: &Arguments, roles: &Roles) -> Result<Option<String>> {
+    match arguments.literal(SOURCE)?.try_as_str().flatten() {
+        Some(name) => Ok(Some(name.to_string())),
+        None => roles.source(),
+    }
+}
+
 /// The columns and the options of a call.
-fn request(arguments: &Arguments) -> Result<(Roles, Options)> {
+fn request(arguments: &Arguments, releases: Releases) -> Result<(Roles, Options)> {
     let mut roles = Roles::read(arguments)?;
     if arguments.literal("one_row_per_unit")? == &ScalarValue::Boolean(Some(true)) {
         roles = roles.one_row_per_unit()?;
@@ -201,6 +242,14 @@ fn request(arguments: &Arguments) -> Result<(Roles, Options)> {
         return plan_err!("`l_kind` needs `l`: write `l => 2`");
     }
     (options.quasi, options.sensitive) = roles.specs()?;
+    if arguments.literal(BOUNDS)? == &ScalarValue::Boolean(Some(true)) {
+        options.bounds = roles.bounds(&options)?;
+    }
+    if let Some(log) = arguments.optional_relation(RELEASES)? {
+        options.releases = releases;
+        let source = source(arguments, &roles)?;
+        roles = roles.with_releases(log, source.as_deref())?;
+    }
     Ok((roles, options))
 }
 
@@ -221,7 +270,7 @@ impl RelationFunction for KAnonymise {
     }
 
     fn plan(&self, arguments: Arguments) -> Result<LogicalPlan> {
-        let (roles, options) = request(&arguments)?;
+        let (roles, options) = request(&arguments, Releases::Refuse)?;
         roles.published(&options, arguments.literal("seed")?)
     }
 }
@@ -239,14 +288,27 @@ impl RelationFunction for KAnonymiseReport {
     }
 
     fn parameters(&self) -> &[Parameter] {
-        &PARAMETERS
+        &REPORT_PARAMETERS
     }
 
     fn plan(&self, arguments: Arguments) -> Result<LogicalPlan> {
-        let (roles, options) = request(&arguments)?;
+        let (mut roles, mut options) = request(&arguments, Releases::Compare)?;
+        if let Some(population) = arguments.optional_relation(POPULATION)? {
+            options.population = true;
+            roles = roles.with_population(population)?;
+        }
+        let source = source(&arguments, &roles)?;
         let report = roles.report(&options)?;
         let columns = report.schema().columns().into_iter().zip(COLUMNS);
-        let named: Vec<Expr> = columns.map(|(c, (name, _))| Expr::Column(c).alias(name)).collect();
-        report.project(named)?.build()
+        let mut named: Vec<Expr> =
+            columns.map(|(c, (name, _))| Expr::Column(c).alias(name)).collect();
+        let place = COLUMNS.iter().position(|(name, _)| *name == "generalisation");
+        named
+            .insert(place.unwrap_or(named.len()), lit(ScalarValue::Utf8View(source)).alias(SOURCE));
+        let shown: Vec<Expr> =
+            named.iter().map(|expr| col(expr.schema_name().to_string())).collect();
+        let warnings = when(col("other_releases").gt(lit(0_i64)), lit("other_labels")).end()?;
+        let shown = shown.into_iter().chain([warnings.alias("warnings")]);
+        report.project(named)?.project(shown)?.build()
     }
 }

@@ -153,9 +153,11 @@ impl Panel {
 
     /// CRV1: the skus' sums of scores, with the corrections of fixest for effects nested in clusters: the skus' effects
     /// count as one coefficient, the periods' as one less than there are, and with the slope and one more that makes T + 1.
+    /// Of two skus, what one is above the effects the other is below them: their scores are 0 whatever the data, and say
+    /// nothing.
     fn clustered(&self, scores: &[f64], sxx: f64) -> Option<f64> {
         let (n, k, g) = (scores.len() as f64, (self.periods + 1) as f64, self.skus as f64);
-        if self.skus < 2 || n <= k {
+        if self.skus < 3 || n <= k {
             return None;
         }
         let mut sums = vec![0.0; self.skus];

@@ -4,12 +4,14 @@
 //! The values of a quasi-identifier and the levels to which they generalise.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type};
 use arrow::row::{RowConverter, SortField};
 use datafusion_common::{Result, exec_err};
+use siphasher::sip::SipHasher24;
 
 use super::options::Spec;
 
@@ -71,11 +73,16 @@ pub(super) struct Column {
 /// One level of generalisation.
 #[derive(Clone, Debug)]
 pub(super) struct Level {
+    /// What it does, such that levels of one name give any value the same label.
+    pub(super) name: String,
     /// The label of each value.
     pub(super) codes: Vec<u32>,
     pub(super) labels: Vec<Label>,
-    /// What each label loses, from 0 for a single value to 1 for any value.
+    /// What each label loses, from 0 for a single value to 1 for any value: of an interval its width over
+    /// the range, of several values the others that it could be about over all others (Iyengar 2002).
     pub(super) losses: Vec<f64>,
+    /// The same, but of several values their number over that of all (Xu et al. 2006).
+    pub(super) shares: Vec<f64>,
     /// Each label's label on the next level.
     pub(super) up: Vec<u32>,
 }
@@ -107,9 +114,11 @@ impl Column {
         };
         let known = column.texts.len();
         column.levels.push(Level {
+            name: "value".into(),
             codes: (0..known as u32).collect(),
             labels: column.texts.clone(),
             losses: vec![0.0; known],
+            shares: vec![0.0; known],
             up: vec![],
         });
         match spec.generaliser.as_str() {
@@ -129,20 +138,30 @@ impl Column {
     fn add_star(&mut self) {
         let star: Label = Some(STAR.into());
         self.levels.push(Level {
+            name: STAR.into(),
             codes: vec![0; self.len()],
             labels: vec![star; self.len().min(1)],
             losses: vec![if self.len() > 1 { 1.0 } else { 0.0 }],
+            shares: vec![if self.len() > 1 { 1.0 } else { 0.0 }],
             up: vec![],
         });
     }
 
-    /// Adds a level of labels with their losses; NULL becomes any value.
-    fn add(&mut self, labels: impl IntoIterator<Item = (Arc<str>, f64)>) {
+    /// Adds a level of labels with their losses, of labels of several values among so many; NULL becomes
+    /// any value.
+    fn add(
+        &mut self,
+        name: String,
+        among: Option<usize>,
+        labels: impl IntoIterator<Item = (Arc<str>, f64)>,
+    ) {
         let mut labels = labels.into_iter();
         let mut level = Level {
+            name,
             codes: Vec::with_capacity(self.len()),
             labels: vec![],
             losses: vec![],
+            shares: vec![],
             up: vec![],
         };
         let mut known: HashMap<Arc<str>, u32> = HashMap::new();
@@ -159,6 +178,10 @@ impl Column {
             });
             level.codes.push(code);
         }
+        level.shares = match among {
+            Some(all) => level.losses.iter().map(|loss| share_of_all(*loss, all)).collect(),
+            None => level.losses.clone(),
+        };
         self.levels.push(level);
     }
 
@@ -169,7 +192,7 @@ impl Column {
     }
 
     /// Labels whose loss is the share of values that they cover.
-    fn add_counted(&mut self, labels: Vec<Arc<str>>) {
+    fn add_counted(&mut self, name: String, labels: Vec<Arc<str>>) {
         let mut sizes: HashMap<Arc<str>, usize> = HashMap::new();
         labels.iter().for_each(|label| *sizes.entry(Arc::clone(label)).or_default() += 1);
         let labels: Vec<(Arc<str>, f64)> = labels
@@ -179,7 +202,8 @@ impl Column {
                 (label, loss)
             })
             .collect();
-        self.add(labels);
+        let others = self.len() - usize::from(self.has_null());
+        self.add(name, Some(others), labels);
     }
 
     /// Intervals of the widths, the first of which holds 0.
@@ -209,7 +233,11 @@ impl Column {
                 );
             };
             let loss = if range > 0.0 { (width / range).min(1.0) } else { 0.0 };
-            self.add(intervals.into_iter().map(|label| (label, loss)));
+            self.add(
+                format!("width({width})"),
+                None,
+                intervals.into_iter().map(|label| (label, loss)),
+            );
         }
         self.add_star();
         Ok(())
@@ -250,7 +278,7 @@ impl Column {
                     Some((end, _)) => Arc::from(format!("{}{STAR}", &text[..end])),
                     None => Arc::clone(text),
                 });
-            self.add_counted(labels.collect());
+            self.add_counted(format!("prefix({length})"), labels.collect());
         }
         self.add_star();
         Ok(())
@@ -289,7 +317,7 @@ impl Column {
                 };
                 labels.push(Arc::from(label));
             }
-            self.add_counted(labels);
+            self.add_counted(step.clone(), labels);
         }
         self.add_star();
         Ok(())
@@ -321,7 +349,7 @@ impl Column {
                     false => Arc::clone(text),
                 })
             });
-            self.add_counted(labels.collect());
+            self.add_counted(format!("top({threshold})"), labels.collect());
         }
         self.add_star();
         Ok(())
@@ -348,7 +376,7 @@ impl Column {
             );
         }
         let height = hierarchy.values().map(Vec::len).max().unwrap_or(0);
-        let mut added: Vec<Vec<(Arc<str>, f64)>> = vec![];
+        let mut added: Vec<(String, Vec<(Arc<str>, f64)>)> = vec![];
         let mut constant = false;
         for level in 0..height {
             let mut sizes: HashMap<&str, usize> = HashMap::new();
@@ -361,7 +389,11 @@ impl Column {
                 (Some(size), 2..) => (size - 1) as f64 / (leaves - 1) as f64,
                 _ => 0.0,
             };
-            added.push(rows.iter().map(|r| (Arc::clone(&r[level]), loss(&r[level]))).collect());
+            let table =
+                hierarchy.iter().flat_map(|(value, labels)| [value, labels[level].as_ref()]);
+            let name = format!("hierarchy({}) {}", level + 1, fingerprint(table));
+            let labels = rows.iter().map(|r| (Arc::clone(&r[level]), loss(&r[level])));
+            added.push((name, labels.collect()));
         }
         // Mondrian keeps what belongs together side by side: ordered by the most general label first.
         let mut order: Vec<u32> = (0..self.len() as u32).collect();
@@ -373,7 +405,7 @@ impl Column {
         if self.numbers.is_none() {
             order.iter().enumerate().for_each(|(p, code)| self.places[*code as usize] = p as u32);
         }
-        added.into_iter().for_each(|labels| self.add(labels));
+        added.into_iter().for_each(|(name, labels)| self.add(name, Some(hierarchy.len()), labels));
         if !constant {
             self.add_star();
         }
@@ -405,6 +437,24 @@ impl Column {
         }
         Ok(())
     }
+}
+
+/// The share of all values that a label covers, from the share of the others; that of one is 0.
+fn share_of_all(loss: f64, all: usize) -> f64 {
+    match (loss, all) {
+        (0.0, _) | (_, 0 | 1) => loss,
+        _ => (1.0 + loss * (all - 1) as f64) / all as f64,
+    }
+}
+
+/// Sixteen digits that are the same for the same texts in the same order, from release to release.
+pub(super) fn fingerprint<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    let mut hasher = SipHasher24::new();
+    for text in texts {
+        hasher.write(&(text.len() as u64).to_le_bytes());
+        hasher.write(text.as_bytes());
+    }
+    format!("{:016x}", hasher.finish())
 }
 
 /// The text of each value.
@@ -474,7 +524,7 @@ fn intervals(values: &ArrayRef, step: &str, width: f64) -> Result<Option<Vec<Arc
 }
 
 /// A decimal as an integer and the number of its decimal places.
-fn decimal(text: &str) -> Option<(i128, u32)> {
+pub(super) fn decimal(text: &str) -> Option<(i128, u32)> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let part = part.trim_end_matches('0');
     let digits = format!("{whole}{part}");

@@ -10,8 +10,9 @@
 //! or not, and the entropy: where they alone cost more than the best node so far, all nodes above
 //! are left out.
 
+use std::cmp::Ordering;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use datafusion_common::{Result, exec_err};
 
@@ -24,17 +25,25 @@ use super::table::{Layout, Slots, Table, Word};
 /// Beyond so many nodes an exhaustive search is refused.
 const MAX_NODES: u64 = 100_000;
 
-/// What a node costs: in whole numbers, then in fractions.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Cost(pub(super) u128, pub(super) f64);
+/// What a node costs: in whole numbers, then in fractions, then in those of a list, the first first.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Cost(pub(super) u128, pub(super) f64, pub(super) Vec<f64>);
 
 impl Cost {
+    fn compare(&self, other: &Self) -> Ordering {
+        let parts = self.2.iter().zip(&other.2).map(|(own, theirs)| own.total_cmp(theirs));
+        let parts = parts.fold(Ordering::Equal, Ordering::then);
+        let numbers = self.0.cmp(&other.0).then(self.1.total_cmp(&other.1));
+        // A list that has not been reckoned yet is less than any.
+        numbers.then(parts).then(self.2.len().cmp(&other.2.len()))
+    }
+
     fn is_less(&self, other: &Self) -> bool {
-        self.0.cmp(&other.0).then(self.1.total_cmp(&other.1)).is_lt()
+        self.compare(other).is_lt()
     }
 
     fn is_equal(&self, other: &Self) -> bool {
-        self.0 == other.0 && self.1.total_cmp(&other.1).is_eq()
+        self.compare(other).is_eq()
     }
 }
 
@@ -123,7 +132,7 @@ fn exhaustive<W: Word>(problem: &Problem, layout: &Layout, bottom: &Table<W>) ->
     let seen = Mutex::new(Seen::default());
     let work = || {
         let mut walk = Walk::new(problem, layout, &order);
-        while let Some((levels, table)) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some((levels, table)) = parts.get(next.fetch_add(1, Relaxed)) {
             walk.levels.clone_from(levels);
             walk.descend(split, table);
         }
@@ -277,7 +286,7 @@ pub(super) fn allowed(problem: &Problem) -> u64 {
 }
 
 /// What a node would publish.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Outcome {
     cost: Cost,
     suppressed: u64,
@@ -291,6 +300,8 @@ struct Judge<'a> {
     layout: &'a Layout,
     /// The cost of each level of each column, where it is a sum over columns.
     entropies: Vec<Vec<f64>>,
+    /// What the rows so far lose in each column.
+    lost: Vec<f64>,
     scratch: Scratch,
     members: Vec<Member>,
     stars: Vec<Member>,
@@ -300,10 +311,10 @@ impl<'a> Judge<'a> {
     fn new(problem: &'a Problem, layout: &'a Layout) -> Self {
         let entropies = match problem.options.metric {
             Metric::Entropy => entropies(problem),
-            Metric::Discernibility | Metric::Loss => vec![],
+            _ => vec![],
         };
-        let (members, stars) = (vec![], vec![]);
-        Self { problem, layout, entropies, scratch: Scratch::default(), members, stars }
+        let (lost, members, stars) = (vec![], vec![], vec![]);
+        Self { problem, layout, entropies, lost, scratch: Scratch::default(), members, stars }
     }
 
     /// Whether every node from this one upwards costs more than what was found. Classes only grow
@@ -313,10 +324,10 @@ impl<'a> Judge<'a> {
         let least = match self.problem.options.metric {
             Metric::Discernibility => {
                 let squares = table.cells.iter().map(|cell| u128::from(cell.rows).pow(2));
-                Cost(squares.sum(), 0.0)
+                Cost(squares.sum(), 0.0, vec![])
             }
-            Metric::Entropy => Cost(0, self.entropy(levels) * (1.0 - 1e-9)),
-            Metric::Loss => return false,
+            Metric::Entropy => Cost(0, self.entropy(levels) * (1.0 - 1e-9), vec![]),
+            Metric::Gcp | Metric::Loss | Metric::LossGeometric | Metric::LossRank => return false,
         };
         best.cost.is_less(&least)
     }
@@ -334,8 +345,10 @@ impl<'a> Judge<'a> {
         seen: &Seen,
     ) -> Option<Outcome> {
         self.stars.clear();
+        self.lost.clear();
+        self.lost.resize(levels.len(), 0.0);
         let mut outcome =
-            Outcome { cost: Cost(0, 0.0), suppressed: 0, classes: 0, stars_are_safe: true };
+            Outcome { cost: Cost(0, 0.0, vec![]), suppressed: 0, classes: 0, stars_are_safe: true };
         let allowed = allowed(self.problem);
         let is_vain = |outcome: &Outcome| match &seen.best {
             // Every class adds to the cost, and none takes away.
@@ -348,8 +361,9 @@ impl<'a> Judge<'a> {
         if is_vain(&outcome) {
             return None;
         }
-        let options = &self.problem.options;
-        if self.problem.is_judged() {
+        let problem = self.problem;
+        let options = &problem.options;
+        if problem.is_judged() {
             let (order, ends) = table.classes(self.layout, slots);
             let mut start = 0;
             for end in ends {
@@ -392,12 +406,31 @@ impl<'a> Judge<'a> {
             let persons = &table.persons;
             outcome.stars_are_safe = self.problem.accepts(&self.stars, persons, &mut self.scratch);
         }
+        self.weigh(&mut outcome);
         Some(outcome)
+    }
+
+    /// Makes one cost of what the columns lose. The last digits of a sum depend on its order, so that
+    /// levels that lose the same are told apart only above them.
+    fn weigh(&mut self, outcome: &mut Outcome) {
+        let rows = self.problem.rows.max(1) as f64;
+        let shares = self.lost.iter().map(|lost| (lost / rows * 1e10).round() / 1e10);
+        match self.problem.options.metric {
+            Metric::LossGeometric => {
+                let logs: f64 = shares.map(f64::ln_1p).sum();
+                outcome.cost.1 = (logs / self.lost.len() as f64).exp_m1();
+            }
+            Metric::LossRank => {
+                outcome.cost.2 = shares.collect();
+                outcome.cost.2.sort_by(|a, b| b.total_cmp(a));
+            }
+            Metric::Discernibility | Metric::Entropy | Metric::Gcp | Metric::Loss => {}
+        }
     }
 
     #[inline]
     fn add<W: Word>(
-        &self,
+        &mut self,
         outcome: &mut Outcome,
         rows: u64,
         accepted: bool,
@@ -413,17 +446,22 @@ impl<'a> Judge<'a> {
                 let each = if accepted { rows } else { self.problem.rows };
                 outcome.cost.0 += u128::from(rows) * u128::from(each);
             }
-            Metric::Loss => {
-                let fields = self.layout.columns.iter().zip(&self.problem.columns).zip(levels);
-                let loss: f64 = match key {
-                    Some(key) if accepted => fields
-                        .map(|((field, column), level)| {
-                            column.levels[*level].losses[key.get(*field) as usize]
-                        })
-                        .sum(),
-                    _ => levels.len() as f64,
-                };
-                outcome.cost.1 += rows as f64 * loss;
+            Metric::Gcp | Metric::Loss | Metric::LossGeometric | Metric::LossRank => {
+                let problem = self.problem;
+                let metric = problem.options.metric;
+                let fields = self.layout.columns.iter().zip(&problem.columns).zip(levels);
+                for (((field, column), level), lost) in fields.zip(&mut self.lost) {
+                    let level = &column.levels[*level];
+                    let losses = if metric == Metric::Gcp { &level.shares } else { &level.losses };
+                    let loss = match key {
+                        Some(key) if accepted => losses[key.get(*field) as usize],
+                        _ => 1.0,
+                    };
+                    *lost += rows as f64 * loss;
+                    if matches!(metric, Metric::Gcp | Metric::Loss) {
+                        outcome.cost.1 += rows as f64 * loss;
+                    }
+                }
             }
             Metric::Entropy => {}
         }

@@ -142,17 +142,17 @@ fn publish(problem: &Problem, boxes: &[Vec<u32>]) -> Vec<Published> {
         .map(|index| {
             let column = &problem.columns[index];
             let mut published =
-                Published { labels: vec![], losses: vec![], index: vec![0; problem.len()] };
+                Published { labels: vec![], shares: vec![], index: vec![0; problem.len()] };
             let mut known: HashMap<Label, u32> = HashMap::new();
             for items in boxes {
                 let mut codes: Vec<u32> =
                     items.iter().map(|item| problem.values(*item as usize)[index]).collect();
                 codes.sort_unstable();
                 codes.dedup();
-                let (label, loss) = label(column, &codes);
+                let (label, share) = label(column, &codes);
                 let code = *known.entry(label.clone()).or_insert_with(|| {
                     published.labels.push(label);
-                    published.losses.push(loss);
+                    published.shares.push(share);
                     published.labels.len() as u32 - 1
                 });
                 items.iter().for_each(|item| published.index[*item as usize] = code);
@@ -162,7 +162,7 @@ fn publish(problem: &Problem, boxes: &[Vec<u32>]) -> Vec<Published> {
         .collect()
 }
 
-/// What a box of these values is called, and what it loses.
+/// What a box of these values is called, and which share of all values it covers.
 fn label(column: &Column, codes: &[u32]) -> (Label, f64) {
     let text = |code: u32| column.texts[code as usize].as_deref().unwrap_or_default();
     match codes {
@@ -171,12 +171,12 @@ fn label(column: &Column, codes: &[u32]) -> (Label, f64) {
         [0, ..] if column.has_null() => (Some(STAR.into()), 1.0),
         [low, .., high] if column.numbers.is_some() => {
             let numbers = column.numbers.as_deref().unwrap_or_default();
-            let loss = share_of_range(column, numbers, *low as usize, *high as usize);
-            (Some(format!("[{},{}]", text(*low), text(*high)).into()), loss)
+            let share = share_of_range(column, numbers, *low as usize, *high as usize);
+            (Some(format!("[{},{}]", text(*low), text(*high)).into()), share)
         }
         several => {
             let values = column.len() - usize::from(column.has_null());
-            let loss = (several.len() - 1) as f64 / (values - 1) as f64;
+            let share = several.len() as f64 / values as f64;
             let label: Arc<str> = match several.len() == values {
                 true => STAR.into(),
                 false => {
@@ -184,7 +184,7 @@ fn label(column: &Column, codes: &[u32]) -> (Label, f64) {
                     format!("{{{}}}", texts.join(", ")).into()
                 }
             };
-            (Some(label), loss)
+            (Some(label), share)
         }
     }
 }

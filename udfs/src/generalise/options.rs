@@ -4,7 +4,7 @@
 //! What is asked of [`super::Generalise`], read from its first argument.
 
 use arrow::array::{Array, AsArray, StructArray};
-use arrow::datatypes::{DataType, Field, Fields};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion_common::{Result, ScalarValue, plan_err};
 
 use super::NAME;
@@ -28,6 +28,12 @@ pub(crate) struct Options {
     pub(crate) metric: Metric,
     /// Whether rows left out are published with stars.
     pub(crate) star: bool,
+    /// What earlier releases of the source are for.
+    pub(crate) releases: Releases,
+    /// Whether there are people among whom somebody would have to search.
+    pub(crate) population: bool,
+    /// The columns whose labels are told as numbers or times too, by their place, and as which type.
+    pub(crate) bounds: Vec<(usize, DataType)>,
     pub(crate) quasi: Vec<Spec>,
     pub(crate) sensitive: Vec<Spec>,
 }
@@ -70,7 +76,23 @@ pub(crate) enum Method {
 pub(crate) enum Metric {
     Discernibility,
     Entropy,
+    /// The mean share of all values that labels cover.
+    Gcp,
+    /// The mean of the losses of the columns.
     Loss,
+    /// Their geometric mean, each plus 1.
+    LossGeometric,
+    /// The greatest of them; where two are equal, the next.
+    LossRank,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Releases {
+    Ignore,
+    /// Those with other labels are counted.
+    Compare,
+    /// Other labels than theirs are an error.
+    Refuse,
 }
 
 /// The word of what no analyst asks for by name.
@@ -92,7 +114,9 @@ macro_rules! words {
 words!(Diversity, "distinct" => Distinct, "entropy" => Entropy, "recursive" => Recursive);
 words!(Distance, "equal" => Equal, "ordered" => Ordered, "hierarchical" => Hierarchical);
 words!(Method, "optimal" => Optimal, "topdown" => TopDown, "mondrian" => Mondrian);
-words!(Metric, "discernibility" => Discernibility, "entropy" => Entropy, "loss" => Loss);
+words!(Releases, "ignore" => Ignore, "compare" => Compare, "refuse" => Refuse);
+words!(Metric, "discernibility" => Discernibility, "entropy" => Entropy, "gcp" => Gcp,
+    "loss" => Loss, "loss_geometric" => LossGeometric, "loss_rank" => LossRank);
 
 /// The value of a word, or an error that lists the words.
 fn word<T: Copy + PartialEq>(name: &str, found: &str, words: &[(&str, T)]) -> Result<T> {
@@ -116,6 +140,9 @@ impl Default for Options {
             method: Method::Optimal,
             metric: Metric::Discernibility,
             star: false,
+            releases: Releases::Ignore,
+            population: false,
+            bounds: vec![],
             quasi: vec![],
             sensitive: vec![],
         }
@@ -142,6 +169,7 @@ impl Options {
         match name {
             "quasi" => self.quasi = specs(name, &value)?,
             "sensitive" => self.sensitive = specs(name, &value)?,
+            "bounds" => self.bounds = bounds(&value.data_type())?,
             _ if value.is_null() => {}
             "k" => match number(name, &value)? {
                 k if k >= 1.0 && k.fract() == 0.0 => self.k = k as u64,
@@ -159,6 +187,8 @@ impl Options {
             "suppress" => {
                 self.star = word(name, &text(&value), &[("drop", false), ("star", true)])?;
             }
+            "releases" => self.releases = word(name, &text(&value), Releases::WORDS)?,
+            "population" => self.population = value == ScalarValue::Boolean(Some(true)),
             _ => return plan_err!("`{NAME}`: `options` has no field `{name}`"),
         }
         Ok(())
@@ -217,6 +247,9 @@ impl Options {
         add("method", ScalarValue::from(self.method.word()));
         add("metric", ScalarValue::from(self.metric.word()));
         add("suppress", ScalarValue::from(if self.star { "star" } else { "drop" }));
+        add("releases", ScalarValue::from(self.releases.word()));
+        add("population", ScalarValue::Boolean(Some(self.population)));
+        add("bounds", bounds_literal(&self.bounds)?);
         add("quasi", spec_literal(&self.quasi)?);
         add("sensitive", spec_literal(&self.sensitive)?);
         structure(fields)
@@ -230,14 +263,44 @@ impl Options {
 
 /// How many columns a field of the options names, which its type alone says.
 pub(super) fn named_columns(options: &DataType, field: &str) -> Result<usize> {
+    Ok(columns_of(options, field)?.map_or(0, |columns| columns.len()))
+}
+
+/// The columns whose bounds are asked for, and their types, which the type of the options alone says.
+pub(super) fn bounds_of(options: &DataType) -> Result<Vec<(usize, DataType)>> {
+    let columns = columns_of(options, "bounds")?;
+    columns.map_or_else(|| Ok(vec![]), |columns| bounds(&DataType::Struct(columns.clone())))
+}
+
+fn columns_of<'a>(options: &'a DataType, field: &str) -> Result<Option<&'a Fields>> {
     let DataType::Struct(fields) = options else {
         return plan_err!("`{NAME}`: argument `options` must be a struct, found {options}");
     };
     match fields.iter().find(|f| f.name() == field).map(|f| f.data_type()) {
-        None | Some(DataType::Null) => Ok(0),
-        Some(DataType::Struct(columns)) => Ok(columns.len()),
+        None | Some(DataType::Null) => Ok(None),
+        Some(DataType::Struct(columns)) => Ok(Some(columns)),
         Some(other) => plan_err!("`{NAME}`: `{field}` must be a struct, found {other}"),
     }
+}
+
+/// A struct with a NULL of the type for each column, under its place.
+fn bounds_literal(bounds: &[(usize, DataType)]) -> Result<ScalarValue> {
+    let null = |(index, data_type): &(usize, DataType)| {
+        let field = Field::new(index.to_string(), data_type.clone(), true);
+        Ok((field, ScalarValue::try_from(data_type)?))
+    };
+    structure(bounds.iter().map(null).collect::<Result<_>>()?)
+}
+
+fn bounds(data_type: &DataType) -> Result<Vec<(usize, DataType)>> {
+    let DataType::Struct(columns) = data_type else { return Ok(vec![]) };
+    let bound = |field: &FieldRef| match field.name().parse() {
+        Ok(index) => Ok((index, field.data_type().clone())),
+        Err(_) => {
+            plan_err!("`{NAME}`: `bounds` names columns by their place; found `{}`", field.name())
+        }
+    };
+    columns.iter().map(bound).collect()
 }
 
 fn structure(fields: Vec<(Field, ScalarValue)>) -> Result<ScalarValue> {
@@ -310,6 +373,9 @@ mod tests {
             t: Some(0.3),
             max_suppressed: 0.02,
             star: true,
+            releases: Releases::Refuse,
+            population: true,
+            bounds: vec![(0, DataType::Decimal128(38, 2))],
             quasi: vec![spec("age", &["width", "5", "10"]), spec("sex", &["plain"])],
             sensitive: vec![spec("job", &["plain"])],
             ..Options::default()
@@ -318,6 +384,7 @@ mod tests {
         assert_eq!(Options::read(&literal)?, options);
         assert_eq!(named_columns(&literal.data_type(), "quasi")?, 2);
         assert_eq!(named_columns(&literal.data_type(), "sensitive")?, 1);
+        assert_eq!(bounds_of(&literal.data_type())?, options.bounds);
         Ok(())
     }
 }

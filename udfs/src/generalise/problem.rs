@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray};
 use arrow::compute::filter;
 use arrow::datatypes::{DataType, Int64Type, UInt64Type};
 use datafusion_common::{Result, exec_err};
@@ -14,6 +14,7 @@ use datafusion_common::{Result, exec_err};
 use super::diversity::{self, Scratch};
 use super::domain::{Column, Hierarchy, intern};
 use super::options::Options;
+use super::population::Population;
 use super::{FIXED, NAME};
 
 /// Everything that a search reads.
@@ -33,6 +34,9 @@ pub(super) struct Problem {
     /// The persons of the records, who have rows in several records.
     pub(super) persons: Vec<u32>,
     pub(super) rows: u64,
+    /// What earlier releases of the source were, ascending.
+    pub(super) earlier: Vec<String>,
+    pub(super) population: Population,
 }
 
 /// A sensitive column: its values, and how its people spread over them in the whole input.
@@ -68,13 +72,8 @@ impl Problem {
         }
         let (counts, rest) = arguments.split_at(FIXED);
         let (columns, tables) = rest.split_at(n + m);
-        let (kept, hierarchies) = hierarchies(tables)?;
-        let keep = |array: &ArrayRef| -> Result<ArrayRef> {
-            Ok(match &kept {
-                Some(kept) => filter(array, kept)?,
-                None => Arc::clone(array),
-            })
-        };
+        let Tables { kept, others, hierarchies, earlier } = Tables::read(tables)?;
+        let keep = |array: &ArrayRef| rows_where(array, kept.as_ref());
         let mut codes: Vec<Vec<u32>> = vec![];
         let mut built: Vec<Column> = vec![];
         let specs = options.quasi.iter().chain(&options.sensitive);
@@ -84,12 +83,24 @@ impl Problem {
             built.push(Column::new(spec, interned.values, hierarchies.get(&(index as i64)))?);
         }
         let sensitive = built.split_off(n);
+        let population = match others.filter(|_| options.population) {
+            Some(others) => {
+                let of = |array: &ArrayRef| rows_where(array, Some(&others));
+                let columns = columns[..n].iter().map(of).collect::<Result<Vec<_>>>()?;
+                Population::read(
+                    &options,
+                    &columns,
+                    &of(&counts[1])?,
+                    &of(&counts[2])?,
+                    &hierarchies,
+                )?
+            }
+            None => Population::default(),
+        };
         let rows = whole_numbers("rows", &keep(&counts[0])?)?;
         let units = whole_numbers("units", &keep(&counts[1])?)?;
         let persons = keep(&counts[2])?;
-        let Some(persons) = persons.as_list_opt::<i32>() else {
-            return exec_err!("`{NAME}`: `persons` must be a list");
-        };
+        let persons = listed(&persons)?;
 
         let mut order: Vec<u32> = (0..rows.len() as u32).collect();
         let key = |row: u32| codes.iter().map(move |column| column[row as usize]);
@@ -105,6 +116,8 @@ impl Problem {
             ends: vec![],
             persons: vec![],
             rows: 0,
+            earlier,
+            population,
         };
         let mut joints: HashMap<Vec<u32>, u32> = HashMap::new();
         let mut people: HashMap<u64, u32> = HashMap::new();
@@ -280,50 +293,96 @@ impl Problem {
     }
 }
 
-/// Tells rows of hierarchies from records, and gathers the hierarchies by the place of the column.
-fn hierarchies(tables: &[ArrayRef]) -> Result<(Option<BooleanArray>, BTreeMap<i64, Hierarchy>)> {
-    let mut found: BTreeMap<i64, Hierarchy> = BTreeMap::new();
-    let [column, value, levels @ ..] = tables else { return Ok((None, found)) };
-    let column = arrow::compute::cast(column, &DataType::Int64)?;
-    let texts = [value]
-        .into_iter()
-        .chain(levels)
-        .map(|array| Ok(arrow::compute::cast(array, &DataType::Utf8)?))
-        .collect::<Result<Vec<ArrayRef>>>()?;
-    let texts: Vec<_> = texts.iter().map(|array| array.as_string::<i32>()).collect();
-    let mut shared: HashMap<&str, Arc<str>> = HashMap::new();
-    for (row, index) in column.as_primitive::<Int64Type>().iter().enumerate() {
-        let Some(index) = index else { continue };
-        // A NULL generalises to a star, whatever a table says.
-        let Some(value) = texts[0].is_valid(row).then(|| texts[0].value(row)) else { continue };
-        let labels: Vec<Arc<str>> = texts[1..]
-            .iter()
-            .take_while(|labels| labels.is_valid(row))
-            .map(|labels| {
-                let label = labels.value(row);
-                Arc::clone(shared.entry(label).or_insert_with(|| label.into()))
-            })
-            .collect();
-        let known = found.entry(index).or_default();
-        if let Some(other) = known.insert(value.to_string(), labels.clone())
-            && other != labels
-        {
-            return exec_err!("a hierarchy has two different rows for the value '{value}'");
-        }
-    }
-    for hierarchy in found.values() {
-        let height = hierarchy.values().map(Vec::len).max().unwrap_or(0);
-        if let Some((value, _)) = hierarchy.iter().find(|(_, levels)| levels.len() != height) {
-            return exec_err!(
-                "a hierarchy lacks a level for the value '{value}': every row has as many levels"
-            );
-        }
-    }
-    let kept = arrow::compute::is_null(&column)?;
-    Ok((Some(kept), found))
+/// In the column that tells the rows of hierarchies, an earlier release.
+pub(crate) const RELEASE: i64 = -1;
+/// In the same column, people of the population.
+pub(crate) const POPULATION: i64 = -2;
+
+/// The rows that are no records, told from them.
+struct Tables {
+    /// The records; `None` for all rows.
+    kept: Option<BooleanArray>,
+    /// The people of the population.
+    others: Option<BooleanArray>,
+    /// By the place of the column.
+    hierarchies: BTreeMap<i64, Hierarchy>,
+    earlier: Vec<String>,
 }
 
-fn whole_numbers(name: &str, array: &ArrayRef) -> Result<Vec<u64>> {
+impl Tables {
+    fn read(tables: &[ArrayRef]) -> Result<Self> {
+        let mut found: BTreeMap<i64, Hierarchy> = BTreeMap::new();
+        let mut earlier = vec![];
+        let [column, value, levels @ ..] = tables else {
+            return Ok(Self { kept: None, others: None, hierarchies: found, earlier });
+        };
+        let column = arrow::compute::cast(column, &DataType::Int64)?;
+        let texts = [value]
+            .into_iter()
+            .chain(levels)
+            .map(|array| Ok(arrow::compute::cast(array, &DataType::Utf8)?))
+            .collect::<Result<Vec<ArrayRef>>>()?;
+        let texts: Vec<_> = texts.iter().map(|array| array.as_string::<i32>()).collect();
+        let mut shared: HashMap<&str, Arc<str>> = HashMap::new();
+        let kinds = column.as_primitive::<Int64Type>();
+        for (row, index) in kinds.iter().enumerate() {
+            let Some(index) = index else { continue };
+            // A NULL generalises to a star, whatever a table says.
+            let Some(value) = texts[0].is_valid(row).then(|| texts[0].value(row)) else { continue };
+            if index == RELEASE {
+                earlier.push(value.to_string());
+                continue;
+            }
+            let labels: Vec<Arc<str>> = texts[1..]
+                .iter()
+                .take_while(|labels| labels.is_valid(row))
+                .map(|labels| {
+                    let label = labels.value(row);
+                    Arc::clone(shared.entry(label).or_insert_with(|| label.into()))
+                })
+                .collect();
+            let known = found.entry(index).or_default();
+            if let Some(other) = known.insert(value.to_string(), labels.clone())
+                && other != labels
+            {
+                return exec_err!("a hierarchy has two different rows for the value '{value}'");
+            }
+        }
+        for hierarchy in found.values() {
+            let height = hierarchy.values().map(Vec::len).max().unwrap_or(0);
+            if let Some((value, _)) = hierarchy.iter().find(|(_, levels)| levels.len() != height) {
+                return exec_err!(
+                    "a hierarchy lacks a level for the value '{value}': every row has as many levels"
+                );
+            }
+        }
+        earlier.sort_unstable();
+        let others = kinds.iter().map(|kind| Some(kind == Some(POPULATION))).collect();
+        Ok(Self {
+            kept: Some(arrow::compute::is_null(&column)?),
+            others: Some(others),
+            hierarchies: found,
+            earlier,
+        })
+    }
+}
+
+fn rows_where(array: &ArrayRef, kept: Option<&BooleanArray>) -> Result<ArrayRef> {
+    Ok(match kept {
+        Some(kept) => filter(array, kept)?,
+        None => Arc::clone(array),
+    })
+}
+
+/// The lists of persons.
+pub(super) fn listed(persons: &ArrayRef) -> Result<&ListArray> {
+    match persons.as_list_opt::<i32>() {
+        Some(persons) => Ok(persons),
+        None => exec_err!("`{NAME}`: `persons` must be a list"),
+    }
+}
+
+pub(super) fn whole_numbers(name: &str, array: &ArrayRef) -> Result<Vec<u64>> {
     let array = arrow::compute::cast(array, &DataType::Int64)?;
     let numbers = array.as_primitive::<Int64Type>();
     let numbers: Option<Vec<u64>> =

@@ -4,6 +4,7 @@
 //! The measures of what is published, in one row.
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use arrow::array::{
     ArrayRef, Decimal128Array, Float64Array, Int64Array, ListArray, StringViewArray, StructArray,
@@ -15,6 +16,7 @@ use datafusion_common::Result;
 use super::diversity::{self, Scratch};
 use super::lattice::entropies;
 use super::problem::{Member, Problem};
+use super::release;
 use super::solution::{SUPPRESSED, Solution, members};
 
 /// The columns of the report.
@@ -40,7 +42,7 @@ const TEXT: DataType = DataType::Utf8View;
 const SQUARE: DataType = DataType::Decimal128(38, 0);
 
 /// The names and types of the columns that are no list.
-pub(crate) const COLUMNS: [(&str, DataType); 29] = [
+pub(crate) const COLUMNS: [(&str, DataType); 33] = [
     ("rows_in", WHOLE),
     ("rows_out", WHOLE),
     ("suppressed_rows", WHOLE),
@@ -62,6 +64,7 @@ pub(crate) const COLUMNS: [(&str, DataType); 29] = [
     ("delta_disclosure", REAL),
     ("max_risk", REAL),
     ("avg_risk", REAL),
+    ("journalist_risk", REAL),
     ("uniques", WHOLE),
     ("dm", SQUARE),
     ("aecs", REAL),
@@ -70,6 +73,9 @@ pub(crate) const COLUMNS: [(&str, DataType); 29] = [
     ("precision", REAL),
     ("levels", TEXT),
     ("method", TEXT),
+    ("ms", WHOLE),
+    ("generalisation", TEXT),
+    ("other_releases", WHOLE),
 ];
 
 /// The names and types of a sensitive column's own report.
@@ -201,8 +207,14 @@ fn sensitivities(problem: &Problem, classes: &[(Vec<Member>, u64)]) -> Vec<Sensi
     measured
 }
 
-/// The report as a struct of one row.
-pub(super) fn report(problem: &Problem, solution: &Solution) -> Result<StructArray> {
+/// The report as a struct of one row, of a search that took so long.
+pub(super) fn report(
+    problem: &Problem,
+    solution: &Solution,
+    took: Duration,
+) -> Result<StructArray> {
+    let generalisation = release::generalisation(problem, solution);
+    let others = release::others(problem, generalisation.as_deref())?;
     let mut scratch = Scratch::default();
     let classes = classes(problem, solution);
     let star = problem.options.star;
@@ -220,6 +232,7 @@ pub(super) fn report(problem: &Problem, solution: &Solution) -> Result<StructArr
     let suppressed_units = people(&all) - people(&in_classes);
     let sizes: Vec<u64> = classes.iter().map(|(members, _)| people(members)).collect();
     let memberships: u64 = sizes.iter().sum();
+    let hidden = hidden(problem, solution, &sizes);
 
     let squares: u128 = solution.classes.iter().map(|items| u128::from(sum(items)).pow(2)).sum();
     let dm = squares + u128::from(suppressed_rows) * u128::from(problem.rows);
@@ -235,8 +248,8 @@ pub(super) fn report(problem: &Problem, solution: &Solution) -> Result<StructArr
         let rows = sum(&[item as u32]) as f64;
         let is_out = solution.class_of[item] == SUPPRESSED;
         for (index, column) in solution.columns.iter().enumerate() {
-            let loss = column.losses[column.index[item] as usize];
-            lost += rows * if is_out { 1.0 } else { loss };
+            let share = column.shares[column.index[item] as usize];
+            lost += rows * if is_out { 1.0 } else { share };
             if let Some(levels) = &solution.levels {
                 steps += rows * if is_out { 1.0 } else { levels[index] as f64 / heights[index] };
             }
@@ -244,7 +257,8 @@ pub(super) fn report(problem: &Problem, solution: &Solution) -> Result<StructArr
     }
     let entropy = solution.levels.as_ref().map(|levels| {
         let entropies = entropies(problem);
-        levels.iter().zip(&entropies).map(|(level, entropy)| entropy[*level]).sum::<f64>()
+        // A sum of nothing but zeros is the zero below them.
+        levels.iter().zip(&entropies).fold(0.0, |sum, (level, entropy)| sum + entropy[*level])
     });
     let levels = solution.levels.as_ref().map(|levels| {
         let pairs = problem.columns.iter().zip(levels);
@@ -281,6 +295,7 @@ pub(super) fn report(problem: &Problem, solution: &Solution) -> Result<StructArr
         real(worst.delta),
         real(smallest.and_then(|smallest| ratio(1.0, smallest as f64))),
         real(ratio(classes.len() as f64, memberships as f64)),
+        real(hidden.and_then(|hidden| ratio(1.0, hidden as f64))),
         whole(Some(sizes.iter().filter(|size| **size == 1).count() as u64)),
         Arc::new(dm),
         real(ratio(rows_out as f64, classes.len() as f64 * problem.options.k as f64)),
@@ -289,9 +304,26 @@ pub(super) fn report(problem: &Problem, solution: &Solution) -> Result<StructArr
         real(solution.levels.as_ref().and_then(|_| ratio(steps, cells)).map(|share| 1.0 - share)),
         text(levels),
         text(Some(problem.options.method.word().to_string())),
+        whole(Some(took.as_millis() as u64)),
+        text(generalisation),
+        whole(others),
         Arc::new(sensitive_list(problem, &each)?),
     ]);
     Ok(StructArray::try_new(FIELDS.clone(), columns, None)?)
+}
+
+/// Of the population, those whom the label least shared could be about. People of the table who are not
+/// in the population have at least each other.
+fn hidden(problem: &Problem, solution: &Solution, sizes: &[u64]) -> Option<u64> {
+    if !problem.options.population {
+        return None;
+    }
+    let population = &problem.population;
+    let mut people = population.in_classes(problem, solution);
+    // Behind stars may be anybody.
+    people.resize(sizes.len(), population.all());
+    let hidden = people.iter().zip(sizes).filter(|(_, own)| **own > 0);
+    hidden.map(|(people, own)| *people.max(own)).min()
 }
 
 /// The most classes in which one person has rows: 1 for those who are counted by themselves.
@@ -336,7 +368,7 @@ fn sensitive_list(problem: &Problem, each: &[Sensitivity]) -> Result<ListArray> 
 }
 
 /// A name as JSON writes it.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     let mut text = String::from('"');
     for c in name.chars() {
         match c {

@@ -21,8 +21,8 @@ pub(super) const SUPPRESSED: u32 = u32::MAX;
 #[derive(Debug)]
 pub(super) struct Published {
     pub(super) labels: Vec<Label>,
-    /// What each label loses, from 0 to 1.
-    pub(super) losses: Vec<f64>,
+    /// The share of the column's values that each label covers, 0 for a single one.
+    pub(super) shares: Vec<f64>,
     /// The label of each combination.
     pub(super) index: Vec<u32>,
 }
@@ -65,7 +65,7 @@ pub(super) fn at_levels(problem: &Problem, levels: Vec<usize>, suppress: bool) -
         let label = |item: usize| level.codes[problem.values(item)[index] as usize];
         Published {
             labels: level.labels.clone(),
-            losses: level.losses.clone(),
+            shares: level.shares.clone(),
             index: (0..problem.len()).map(label).collect(),
         }
     });
@@ -102,7 +102,7 @@ fn solution(
         for column in &mut columns {
             let star = column.labels.len() as u32;
             column.labels.push(Some(STAR.into()));
-            column.losses.push(1.0);
+            column.shares.push(1.0);
             let suppressed = class_of.iter().zip(&mut column.index);
             suppressed.filter(|(class, _)| **class == SUPPRESSED).for_each(|(_, i)| *i = star);
         }

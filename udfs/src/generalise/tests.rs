@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, ListArray, StringArray, UInt64Array};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::{DataType, Field, Int64Type};
+use arrow::datatypes::{DataType, Field, Float64Type, Int64Type};
 use datafusion_common::{Result, ScalarValue};
 use datafusion_expr::Accumulator;
 
-use super::lattice::{Found, allowed};
+use super::lattice::{Cost, Found, allowed};
 use super::options::{Distance, Diversity, Method, Metric, Options, Spec};
 use super::problem::Problem;
 use super::solution::{SUPPRESSED, Solution, members, solve};
@@ -74,11 +74,12 @@ fn options(random: &mut Random) -> Options {
         t: (judged & 2 == 2).then(|| random.below(6) as f64 / 10.0),
         t_distance: if random.one_in(2) { Distance::Equal } else { Distance::Ordered },
         max_suppressed: random.below(4) as f64 * 0.1,
-        metric: [Metric::Discernibility, Metric::Loss, Metric::Entropy][random.below(3) as usize],
+        metric: Metric::WORDS[random.below(6) as usize].1,
         star: random.one_in(3),
         method: Method::Optimal,
         quasi: vec![spec("age", &["width", "3", "6"]), spec("city", &["prefix", "1"])],
         sensitive: vec![spec("ill", &["plain"])],
+        ..Options::default()
     }
 }
 
@@ -161,8 +162,8 @@ fn accepts(options: &Options, class: &[&Row], all: &[Row]) -> bool {
 }
 
 /// The cheapest node of all, each looked at row by row.
-fn brute_force(options: &Options, rows: &[Row]) -> Option<(f64, Vec<usize>)> {
-    let mut best: Option<(f64, Vec<usize>)> = None;
+fn brute_force(options: &Options, rows: &[Row]) -> Option<(Vec<f64>, Vec<usize>)> {
+    let mut best: Option<(Vec<f64>, Vec<usize>)> = None;
     let values = |column: usize| -> BTreeSet<String> {
         let known = rows.iter().filter(|row| column == 1 || row.age.is_some());
         known.map(|row| label(row, column, 0)).collect()
@@ -187,8 +188,12 @@ fn brute_force(options: &Options, rows: &[Row]) -> Option<(f64, Vec<usize>)> {
             }
             _ => {
                 let same = values(1).iter().filter(|v| v[..1] == row.city[..1]).count();
-                let others = values(1).len() as f64 - 1.0;
-                if others > 0.0 { (same - 1) as f64 / others } else { 0.0 }
+                let all = values(1).len();
+                match (options.metric, same) {
+                    (_, 1) => 0.0,
+                    (Metric::Gcp, _) => same as f64 / all as f64,
+                    _ => (same - 1) as f64 / (all - 1) as f64,
+                }
             }
         }
     };
@@ -209,16 +214,21 @@ fn brute_force(options: &Options, rows: &[Row]) -> Option<(f64, Vec<usize>)> {
             if kept.is_empty() || too_many || unsafe_stars {
                 continue;
             }
+            let lost = |column: usize| -> f64 {
+                let kept = kept.iter().flatten();
+                let lost: f64 = kept.map(|row| loss(row, column, levels[column])).sum();
+                (lost + stars.len() as f64) / rows.len() as f64
+            };
             let cost = match options.metric {
                 Metric::Discernibility => {
                     let squares: usize = kept.iter().map(|class| class.len().pow(2)).sum();
-                    (squares + stars.len() * rows.len()) as f64
+                    vec![(squares + stars.len() * rows.len()) as f64]
                 }
-                Metric::Loss => {
-                    let cells = kept.iter().flatten().flat_map(|row| [(row, 0), (row, 1)]);
-                    let lost: f64 = cells.map(|(row, c)| loss(row, c, levels[c])).sum();
-                    lost + 2.0 * stars.len() as f64
+                Metric::Gcp | Metric::Loss => vec![(lost(0) + lost(1)) * rows.len() as f64],
+                Metric::LossGeometric => {
+                    vec![((1.0 + lost(0)) * (1.0 + lost(1))).sqrt() - 1.0]
                 }
+                Metric::LossRank => vec![lost(0).max(lost(1)), lost(0).min(lost(1))],
                 Metric::Entropy => {
                     let of = |column: usize| -> f64 {
                         let same = |row: &Row, level: usize| {
@@ -228,10 +238,14 @@ fn brute_force(options: &Options, rows: &[Row]) -> Option<(f64, Vec<usize>)> {
                         let bits = |row: &Row| (same(row, levels[column]) / same(row, 0)).log2();
                         rows.iter().map(bits).sum()
                     };
-                    of(0) + of(1)
+                    vec![of(0) + of(1)]
                 }
             };
-            if best.as_ref().is_none_or(|(known, _)| cost < known - 1e-9) {
+            let is_less = |known: &[f64]| {
+                let first = cost.iter().zip(known).find(|(a, b)| (**a - **b).abs() > 1e-9);
+                first.is_some_and(|(a, b)| a < b)
+            };
+            if best.as_ref().is_none_or(|(known, _)| is_less(known)) {
                 best = Some((cost, levels));
             }
         }
@@ -252,13 +266,14 @@ fn the_best_node_is_that_of_brute_force() -> Result<()> {
         let best = lattice::search(&problem)?.best;
         match (best, expected) {
             (Some(Found { cost, levels }), Some((expected, at))) => {
-                let cost = cost.0 as f64 + cost.1;
+                let Cost(whole, part, parts) = cost;
+                let cost = if parts.is_empty() { vec![whole as f64 + part] } else { parts };
                 assert!(
-                    (cost - expected).abs() < 1e-6,
-                    "{case}: {options:?} {rows:?}: {cost} at {levels:?}, not {expected} at {at:?}"
+                    cost.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6),
+                    "{case}: {options:?} {rows:?}: {cost:?} at {levels:?}, not {expected:?} at {at:?}"
                 );
                 // Sums in another order may tell equal costs apart.
-                if options.metric == Metric::Discernibility {
+                if !matches!(options.metric, Metric::Gcp | Metric::Loss | Metric::Entropy) {
                     assert_eq!(levels, at, "{case}: {options:?} {rows:?}");
                 }
                 found += 1;
@@ -340,6 +355,83 @@ fn a_relaxation_that_an_error_names_is_the_smallest() -> Result<()> {
     Ok(())
 }
 
+/// Whether a label could be about a value, as somebody would say who reads it and knows the levels: below
+/// the highest a star is the label of NULL alone.
+fn fits(label: &str, value: &str, is_top: bool) -> bool {
+    let inside = label.strip_prefix(['[', '{']).map(|rest| &rest[..rest.len() - 1]);
+    match (inside, value.parse::<i64>()) {
+        _ if label == "*" => is_top || value == "NULL",
+        _ if label == value => true,
+        (Some(inside), Ok(number)) => {
+            let ends: Vec<i64> = inside.split(',').filter_map(|end| end.parse().ok()).collect();
+            let last = if label.ends_with(']') { ends[1] } else { ends[1] - 1 };
+            (ends[0]..=last).contains(&number)
+        }
+        (Some(inside), Err(_)) => value != "NULL" && inside.split(", ").any(|one| one == value),
+        (None, _) => label.strip_suffix('*').is_some_and(|start| value.starts_with(start)),
+    }
+}
+
+#[test]
+fn the_journalist_counts_all_whom_a_label_could_be_about() -> Result<()> {
+    let mut random = Random::new(9);
+    let mut hidden = 0;
+    for case in 0..600 {
+        let repeated = random.one_in(2);
+        let (own, town) = (rows(&mut random, repeated), rows(&mut random, repeated));
+        let method = [Method::Optimal, Method::Mondrian][random.below(2) as usize];
+        let options = Options { method, population: true, ..options(&mut random) };
+        // The people of the town stand below the records, marked, and their illness is not known.
+        let (records, people) = (arguments(&own), arguments(&town));
+        let mut columns: Vec<ArrayRef> = records
+            .iter()
+            .zip(&people)
+            .map(|(a, b)| Ok(arrow::compute::concat(&[a.as_ref(), b.as_ref()])?))
+            .collect::<Result<_>>()?;
+        let (n, m) = (records[0].len(), people[0].len());
+        let kinds = (0..n).map(|_| None).chain((0..m).map(|_| Some(super::problem::POPULATION)));
+        columns.push(Arc::new(kinds.collect::<Int64Array>()));
+        columns.push(Arc::new(StringArray::new_null(n + m)));
+        let problem = Problem::read(options.clone(), &columns)?;
+        let Ok(solution) = solve(&problem) else { continue };
+        let report = super::report::report(&problem, &solution, Default::default())?;
+        let risk =
+            report.column_by_name("journalist_risk").map(|c| c.as_primitive::<Float64Type>());
+        let risk = risk.and_then(|risk| risk.iter().next().flatten());
+
+        let count = |labels: &[String], rows: &[Row], fitting: bool| -> usize {
+            let is_top = |column: usize| {
+                solution.levels.as_ref().is_none_or(|levels| levels[column] == [3, 2][column])
+            };
+            let fits = |row: &Row, c: usize| fits(&labels[c], &label(row, c, 0), is_top(c));
+            let could_be = |row: &&Row| !fitting || (0..2).all(|column| fits(row, column));
+            rows.iter().filter(could_be).map(|row| row.person).collect::<BTreeSet<_>>().len()
+        };
+        let mut fewest: Option<usize> = None;
+        let mut out: Vec<u32> = (0..problem.len() as u32).collect();
+        for (labels, items) in published(&problem, &solution) {
+            out.retain(|item| !items.contains(item));
+            let mut scratch = Default::default();
+            let class = members(&problem, &items);
+            let sharing = problem.units(&class, &problem.persons, &mut scratch) as usize;
+            let people = count(&labels, &town, true).max(sharing);
+            fewest = Some(fewest.map_or(people, |fewest| fewest.min(people)));
+        }
+        if options.star && !out.is_empty() {
+            let mut scratch = Default::default();
+            let class = members(&problem, &out);
+            let sharing = problem.units(&class, &problem.persons, &mut scratch) as usize;
+            let people = count(&[], &town, false).max(sharing);
+            fewest = Some(fewest.map_or(people, |fewest| fewest.min(people)));
+        }
+        let expected = fewest.map(|fewest| 1.0 / fewest as f64);
+        assert_eq!(risk, expected, "{case}: {options:?} {own:?} {town:?}");
+        hidden += usize::from(risk.is_some_and(|risk| risk < 1.0));
+    }
+    assert!(hidden > 150, "{hidden} answers");
+    Ok(())
+}
+
 fn accumulator(options: &Options, columns: &[ArrayRef]) -> Result<GeneraliseAccumulator> {
     let types: Vec<DataType> = columns.iter().map(|c| c.data_type().clone()).collect();
     let all: Vec<DataType> =
@@ -373,6 +465,15 @@ fn answer(options: &Options, columns: &[ArrayRef], parts: usize) -> Result<Scala
     total.evaluate()
 }
 
+/// What was found, without how long it took.
+fn without_time(answer: &ScalarValue) -> Vec<ArrayRef> {
+    let ScalarValue::Struct(answer) = answer else { return vec![] };
+    let report = answer.column(1).as_struct();
+    let fields = report.fields().iter().zip(report.columns());
+    let report = fields.filter(|(field, _)| field.name() != "ms").map(|(_, column)| column);
+    std::iter::once(answer.column(0)).chain(report).cloned().collect()
+}
+
 #[test]
 fn neither_the_order_of_rows_nor_partitions_change_the_answer() -> Result<()> {
     let mut random = Random::new(8);
@@ -388,6 +489,7 @@ fn neither_the_order_of_rows_nor_partitions_change_the_answer() -> Result<()> {
         let again = answer(&options, &arguments(&shuffled), 3);
         match (expected, again) {
             (Ok(expected), Ok(again)) => {
+                let (expected, again) = (without_time(&expected), without_time(&again));
                 assert_eq!(expected, again, "{options:?} {rows:?}");
                 answers += 1;
             }
