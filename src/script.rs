@@ -3,7 +3,7 @@
 
 //! Door 1: run a text, from a file or from `-c`. The whole text is parsed before anything runs.
 
-mod bind;
+pub(crate) mod bind;
 pub mod job;
 pub mod report;
 
