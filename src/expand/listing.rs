@@ -111,7 +111,11 @@ fn others(state: &SessionState) -> Vec<Line> {
     lines
 }
 
-pub(super) fn documented(name: &str, kind: &'static str, documentation: Option<&Documentation>) -> Line {
+pub(super) fn documented(
+    name: &str,
+    kind: &'static str,
+    documentation: Option<&Documentation>,
+) -> Line {
     Line {
         name: name.to_string(),
         kind,

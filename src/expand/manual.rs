@@ -49,6 +49,8 @@ pub struct Argument {
     pub meaning: String,
     /// The words that are allowed, when only a few are.
     pub words: Vec<String>,
+    /// True when it has a place as well as a name.
+    pub positional: bool,
 }
 
 /// What kind of thing a parameter takes.
@@ -102,7 +104,12 @@ fn of_line(line: Line, documentation: Option<&Documentation>) -> Manual {
         about: line.description,
         parameters: arguments
             .into_iter()
-            .map(|(name, meaning)| Argument { name, meaning, ..Argument::default() })
+            .map(|(name, meaning)| Argument {
+                name,
+                meaning,
+                positional: true,
+                ..Argument::default()
+            })
             .collect(),
         examples: line.example.into_iter().collect(),
         ..Manual::default()
@@ -162,7 +169,15 @@ fn argument(parameter: &Parameter) -> Argument {
         }
         _ => takes,
     };
-    Argument { name: parameter.name.clone(), takes, role, default, meaning, words }
+    Argument {
+        name: parameter.name.clone(),
+        takes,
+        role,
+        default,
+        meaning,
+        words,
+        positional: parameter.positional,
+    }
 }
 
 fn words(scalar: &Scalar) -> Vec<String> {
@@ -182,11 +197,9 @@ fn of_relation(function: &dyn RelationFunction) -> Manual {
             }
             ParameterKind::Column { .. } => ("column".into(), Role::Column, None),
             ParameterKind::Columns { .. } => ("columns: [a, b]".into(), Role::Column, None),
-            ParameterKind::Scalar { data_type, default } => (
-                data_type.to_string(),
-                Role::Constant,
-                default.as_ref().map(ToString::to_string),
-            ),
+            ParameterKind::Scalar { data_type, default } => {
+                (data_type.to_string(), Role::Constant, default.as_ref().map(ToString::to_string))
+            }
         };
         let default = match default {
             None if p.is_optional() => Some("nothing".into()),
@@ -199,6 +212,7 @@ fn of_relation(function: &dyn RelationFunction) -> Manual {
             default,
             meaning: p.description.into(),
             words: vec![],
+            positional: true,
         }
     });
     Manual { parameters: parameters.collect(), ..of_line(line, None) }

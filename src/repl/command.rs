@@ -49,17 +49,52 @@ const fn command(
 pub(super) const COMMANDS: &[Command] = &[
     command("help", Action::Help, "[COMMAND]", "this list, or one command"),
     command("tables", Action::Tables, "[PART]", "tables and views, and their columns"),
-    command("describe", Action::Describe, "RELATION", "the columns of a table, a 'file' or a call, and what they mean"),
+    command(
+        "describe",
+        Action::Describe,
+        "RELATION",
+        "the columns of a table, a 'file' or a call, and what they mean",
+    ),
     command("functions", Action::Functions, "[PART]", "functions whose name contains PART"),
-    command("manual", Action::Manual, "NAME", "a function: what it answers, takes and returns, and an example"),
-    command("chart", Action::Chart, "[bar|line|scatter|histogram] [COLUMN…]", "draw the last result"),
-    command("last", Action::Last, "", "the last result with all its rows and columns, in the pager"),
+    command(
+        "manual",
+        Action::Manual,
+        "NAME",
+        "a function: what it answers, takes and returns, and an example",
+    ),
+    command(
+        "chart",
+        Action::Chart,
+        "[bar|line|scatter|histogram] [COLUMN…]",
+        "draw the last result",
+    ),
+    command(
+        "last",
+        Action::Last,
+        "",
+        "the last result with all its rows and columns, in the pager",
+    ),
     command("explain", Action::Explain, "[QUERY]", "the plan of a query, or of the last one"),
-    command("mode", Action::Mode, "[MODE]", "how results are written: table, vertical, or a format of `--format`"),
-    command("output", Action::Output, "[FILE]", "write the next result to a file, which appears whole or not at all"),
+    command(
+        "mode",
+        Action::Mode,
+        "[MODE]",
+        "how results are written: table, vertical, or a format of `--format`",
+    ),
+    command(
+        "output",
+        Action::Output,
+        "[FILE]",
+        "write the next result to a file, which appears whole or not at all",
+    ),
     command("read", Action::Read, "FILE", "run a file of statements and commands"),
     command("edit", Action::Edit, "[FILE]", "edit the last statement, or a file, in $EDITOR"),
-    command("set", Action::Set, "[NAME [VALUE]]", "give `$NAME` a value for the statements that follow; alone, show all"),
+    command(
+        "set",
+        Action::Set,
+        "[NAME [VALUE]]",
+        "give `$NAME` a value for the statements that follow; alone, show all",
+    ),
     command("timing", Action::Timing, "[on|off]", "say how long statements take"),
     command("quit", Action::Quit, "", "leave, as Ctrl-D does"),
 ];
@@ -175,7 +210,9 @@ mod tests {
     fn names_are_unique_and_help_has_them_all() {
         let help = help();
         for (i, command) in COMMANDS.iter().enumerate() {
-            assert!(COMMANDS[..i].iter().all(|c| c.name != command.name && c.action != command.action));
+            assert!(
+                COMMANDS[..i].iter().all(|c| c.name != command.name && c.action != command.action)
+            );
             assert!(help.contains(&format!("\\{}", command.name)) && help.contains(command.about));
         }
     }

@@ -68,7 +68,10 @@ fn style(piece: &Piece, is_call: bool) -> Style {
         _ if is_call && !lex::is_keyword(piece) && matches!(piece.token, Token::Word(_)) => {
             plain.fg(Color::Cyan)
         }
-        Token::Word(w) if lex::is_keyword(piece) || (w.keyword != Keyword::NoKeyword && is_upper(&w.value)) => {
+        Token::Word(w)
+            if lex::is_keyword(piece)
+                || (w.keyword != Keyword::NoKeyword && is_upper(&w.value)) =>
+        {
             plain.fg(Color::Blue).bold()
         }
         Token::Number(..) | Token::Placeholder(_) => plain.fg(Color::Magenta),

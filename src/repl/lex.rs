@@ -96,12 +96,84 @@ fn is_grammar(keyword: Keyword) -> bool {
     use Keyword::*;
     matches!(
         keyword,
-        SELECT | FROM | WHERE | GROUP | BY | ORDER | HAVING | LIMIT | OFFSET | JOIN | INNER | LEFT | RIGHT | FULL
-            | OUTER | CROSS | NATURAL | ON | USING | AS | AND | OR | NOT | IN | IS | NULL | LIKE | ILIKE | BETWEEN
-            | EXISTS | CASE | WHEN | THEN | ELSE | END | DISTINCT | ALL | UNION | INTERSECT | EXCEPT | WITH | RECURSIVE
-            | CREATE | TABLE | VIEW | MACRO | EXTERNAL | DROP | INSERT | INTO | VALUES | COPY | TO | EXPLAIN | ANALYZE
-            | DESCRIBE | SHOW | SET | OVER | PARTITION | QUALIFY | ASC | DESC | CAST | TRUE | FALSE | UPDATE | DELETE
-            | STORED | LOCATION | INTERVAL | WINDOW | FILTER | OPTIONS | LATERAL | PREPARE | EXECUTE | NULLS
+        SELECT
+            | FROM
+            | WHERE
+            | GROUP
+            | BY
+            | ORDER
+            | HAVING
+            | LIMIT
+            | OFFSET
+            | JOIN
+            | INNER
+            | LEFT
+            | RIGHT
+            | FULL
+            | OUTER
+            | CROSS
+            | NATURAL
+            | ON
+            | USING
+            | AS
+            | AND
+            | OR
+            | NOT
+            | IN
+            | IS
+            | NULL
+            | LIKE
+            | ILIKE
+            | BETWEEN
+            | EXISTS
+            | CASE
+            | WHEN
+            | THEN
+            | ELSE
+            | END
+            | DISTINCT
+            | ALL
+            | UNION
+            | INTERSECT
+            | EXCEPT
+            | WITH
+            | RECURSIVE
+            | CREATE
+            | TABLE
+            | VIEW
+            | MACRO
+            | EXTERNAL
+            | DROP
+            | INSERT
+            | INTO
+            | VALUES
+            | COPY
+            | TO
+            | EXPLAIN
+            | ANALYZE
+            | DESCRIBE
+            | SHOW
+            | SET
+            | OVER
+            | PARTITION
+            | QUALIFY
+            | ASC
+            | DESC
+            | CAST
+            | TRUE
+            | FALSE
+            | UPDATE
+            | DELETE
+            | STORED
+            | LOCATION
+            | INTERVAL
+            | WINDOW
+            | FILTER
+            | OPTIONS
+            | LATERAL
+            | PREPARE
+            | EXECUTE
+            | NULLS
     )
 }
 

@@ -64,12 +64,8 @@ pub(super) struct Place {
 
 /// Looks at the statement around the cursor.
 pub(super) fn place(text: &str, cursor: usize, is_table_function: &dyn Fn(&str) -> bool) -> Place {
-    let semicolons: Vec<usize> = lex(text)
-        .0
-        .iter()
-        .filter(|p| p.token == Token::SemiColon)
-        .map(|p| p.range.end)
-        .collect();
+    let semicolons: Vec<usize> =
+        lex(text).0.iter().filter(|p| p.token == Token::SemiColon).map(|p| p.range.end).collect();
     let start = semicolons.iter().rev().find(|end| **end <= cursor).copied().unwrap_or(0);
     let end = semicolons.iter().find(|end| **end > cursor).copied().unwrap_or(text.len());
     let statement = &text[start..end];
@@ -175,6 +171,7 @@ fn wanted(
     let mut levels = vec![Level::new(Clause::Start, None, 0)];
     for (i, piece) in before.iter().enumerate() {
         let previous = i.checked_sub(1).and_then(|i| before.get(i));
+        let depth = levels.len();
         let Some(level) = levels.last_mut() else { return Wanted::Nothing };
         match &piece.token {
             Token::LParen => {
@@ -193,7 +190,7 @@ fn wanted(
                 };
                 levels.push(next);
             }
-            Token::RParen if levels.len() > 1 => {
+            Token::RParen if depth > 1 => {
                 levels.pop();
             }
             Token::Comma => {
@@ -265,9 +262,8 @@ fn clause(keyword: Keyword, previous: Option<&Piece>, in_call: bool) -> Option<C
         // `IS DISTINCT FROM`, and `extract(year FROM created)`.
         FROM if in_call || previous.is_some_and(|p| p.is(DISTINCT)) => Clause::Expression,
         FROM | JOIN | INTO | UPDATE | DESCRIBE | TABLE | VIEW | COPY => Clause::Relation,
-        SELECT | WHERE | ON | HAVING | BY | QUALIFY | VALUES | CASE | WHEN | THEN | ELSE | USING => {
-            Clause::Expression
-        }
+        SELECT | WHERE | ON | HAVING | BY | QUALIFY | VALUES | CASE | WHEN | THEN | ELSE
+        | USING => Clause::Expression,
         GROUP | ORDER | PARTITION => Clause::By,
         LIMIT | OFFSET => Clause::Number,
         TO | LOCATION => Clause::File,
@@ -283,9 +279,16 @@ fn ends_operand(before: &[Piece]) -> bool {
     match &last.token {
         Token::Word(_) => {
             !lex::is_keyword(last)
-                || [Keyword::END, Keyword::NULL, Keyword::TRUE, Keyword::FALSE, Keyword::ASC, Keyword::DESC]
-                    .into_iter()
-                    .any(|k| last.is(k))
+                || [
+                    Keyword::END,
+                    Keyword::NULL,
+                    Keyword::TRUE,
+                    Keyword::FALSE,
+                    Keyword::ASC,
+                    Keyword::DESC,
+                ]
+                .into_iter()
+                .any(|k| last.is(k))
         }
         Token::RParen | Token::RBracket | Token::Number(..) | Token::Placeholder(_) => true,
         Token::SingleQuotedString(_) => true,
@@ -430,7 +433,10 @@ mod tests {
         let text = "WITH a AS (SELECT 'é' FROM rfm_score('x', k => 5)) SELECT \"É\".b, $p FROM a; /* é */ COPY t TO 'é'";
         for cursor in (0..=text.len()).filter(|i| text.is_char_boundary(*i)) {
             let place = place(text, cursor, &|name| name == "rfm_score");
-            assert!(place.from <= cursor && text.is_char_boundary(place.from), "{cursor}: {place:?}");
+            assert!(
+                place.from <= cursor && text.is_char_boundary(place.from),
+                "{cursor}: {place:?}"
+            );
         }
     }
 }

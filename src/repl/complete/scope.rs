@@ -112,7 +112,9 @@ fn query_around(pieces: &[Piece], cursor: usize) -> std::ops::Range<usize> {
         match pieces[i].token {
             Token::LParen => depth += 1,
             Token::RParen => depth -= 1,
-            _ if depth == 0 && cut(&pieces[i]) && pieces[i].range.end <= cursor => range.start = i + 1,
+            _ if depth == 0 && cut(&pieces[i]) && pieces[i].range.end <= cursor => {
+                range.start = i + 1
+            }
             _ if depth == 0 && cut(&pieces[i]) => return range.start..i,
             _ => {}
         }
@@ -203,7 +205,10 @@ mod tests {
             at("SELECT | FROM rfm_score(orders, k => 4) r, s.t"),
             [pair("rfm_score(orders, k => 4)", "r"), pair("s.t", "t")]
         );
-        assert_eq!(at("SELECT | FROM (SELECT 1 AS a FROM u) q"), [pair("(SELECT 1 AS a FROM u)", "q")]);
+        assert_eq!(
+            at("SELECT | FROM (SELECT 1 AS a FROM u) q"),
+            [pair("(SELECT 1 AS a FROM u)", "q")]
+        );
         assert_eq!(at("SELECT a IS DISTINCT FROM b, | FROM c"), [pair("c", "c")]);
         assert_eq!(at("SELECT |"), []);
     }
