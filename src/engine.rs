@@ -15,10 +15,12 @@ use datafusion::sql::sqlparser::ast::{ShowStatementFilter, Statement as Sql};
 use futures::future::BoxFuture;
 
 mod check;
+mod names;
 mod prepared;
 mod rehearse;
 
 pub use check::Checked;
+pub use names::{Column, Function, Names};
 pub use rehearse::Rehearsed;
 
 use crate::catalog;

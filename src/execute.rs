@@ -13,9 +13,14 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::dml::CopyTo;
+use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use url::Url;
+
+mod progress;
+
+pub use progress::Progress;
 
 use crate::catalog;
 use crate::error::{Error, Result};
@@ -28,6 +33,7 @@ pub struct Rows {
     ctx: SessionContext,
     /// What is run, to find the file at fault when reading fails.
     plan: LogicalPlan,
+    progress: Progress,
     staging: Option<Staging>,
     /// Where outputs wait that are not to appear yet.
     held: Option<Arc<Outputs>>,
@@ -45,12 +51,22 @@ impl Rows {
         let started = async {
             let frame = ctx.execute_logical_plan(staged).await?;
             let schema = Arc::new(frame.schema().as_arrow().clone());
-            Ok((schema, frame.execute_stream().await?))
+            let task = Arc::new(frame.task_ctx());
+            let physical = frame.create_physical_plan().await?;
+            let progress = Progress::of(&physical);
+            Ok((schema, progress, execute_stream(physical, task)?))
         };
         match started.await {
-            Ok((schema, stream)) => {
-                Ok(Self { schema, stream, ctx: ctx.clone(), plan, staging, held, bytes: 0 })
-            }
+            Ok((schema, progress, stream)) => Ok(Self {
+                schema,
+                stream,
+                ctx: ctx.clone(),
+                plan,
+                progress,
+                staging,
+                held,
+                bytes: 0,
+            }),
             Err(error) => Err(catalog::explain_failure(ctx, &plan, error).await),
         }
     }
@@ -58,6 +74,11 @@ impl Rows {
     /// The columns.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// How far the statement is, to be asked while it runs.
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 
     /// The next batch, or `None` at the end. Dropping the rows before the end cancels the query.

@@ -39,9 +39,12 @@ use crate::statement::walk;
 mod bind;
 mod fold;
 mod listing;
+mod manual;
 mod rewrite;
 mod scalar_macro;
 
+pub(crate) use listing::Line;
+pub use manual::{Argument, Manual, Role};
 pub(crate) use scalar_macro::ScalarMacro;
 
 /// The table functions of a session: the library's, those written in Rust, and the analyst's own.
@@ -202,6 +205,11 @@ impl TableFunctions {
         }
         names.sort();
         names
+    }
+
+    /// Every function of the session, ordered by name and kind.
+    pub(crate) fn lines(&self) -> Result<Vec<Line>> {
+        listing::lines(self)
     }
 
     /// True when the name is one of ours, so that other parts can say `it is a table function`.

@@ -3,7 +3,7 @@
 
 //! Door 1: run a text, from a file or from `-c`. The whole text is parsed before anything runs.
 
-mod bind;
+pub(crate) mod bind;
 pub mod job;
 pub mod report;
 
@@ -236,7 +236,7 @@ async fn write(mut rows: Rows, format: &Format, out: Out) -> Result<usize> {
 }
 
 /// The one number that `COPY` and `INSERT` give.
-fn count(batches: &[RecordBatch]) -> u64 {
+pub(crate) fn count(batches: &[RecordBatch]) -> u64 {
     batches
         .iter()
         .filter(|b| b.num_columns() == 1 && b.column(0).data_type() == &DataType::UInt64)

@@ -103,7 +103,7 @@ pub(super) fn all_known(given: &Values, declared: &[Parameter]) -> Result<()> {
 
 /// Every parameter's value, checked against its type and written as the type writes it. Defaults are evaluated once, so
 /// that `now()` or `random()` in one is the same for every statement.
-pub(super) async fn values(
+pub(crate) async fn values(
     engine: &Engine,
     declared: &[Parameter],
     given: &Values,
