@@ -30,10 +30,13 @@ mod failure;
 mod json;
 mod kind;
 mod options;
+pub(crate) mod planned;
 mod row_group;
 mod scan;
 mod sniff;
 mod sql_type;
+mod stamp;
+pub(crate) mod store;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -42,6 +45,8 @@ mod view;
 
 pub use failure::explain_failure;
 pub use options::{Columns, Compression, Format, TableOptions, Words};
+pub use stamp::{Stamp, Stamped};
+pub(crate) use stamp::{overlap, place_of, places_read, shown as shown_place, stamp};
 
 use crate::error::{Error, Result};
 use discover::{Found, Source, shown};
@@ -249,6 +254,12 @@ pub(crate) fn paths_read(plan: &LogicalPlan) -> Vec<PathBuf> {
 pub(crate) fn is_on_disk(target: &Arc<dyn datafusion::logical_expr::TableSource>) -> bool {
     datafusion::datasource::source_as_provider(target)
         .is_ok_and(|provider| provider.downcast_ref::<ListingTable>().is_some())
+}
+
+/// Whether a table is made from nothing but its arguments.
+pub(crate) fn is_computed(provider: &dyn TableProvider) -> bool {
+    use datafusion::functions_table::generate_series::GenerateSeriesTable;
+    provider.downcast_ref::<GenerateSeriesTable>().is_some()
 }
 
 fn register(ctx: &SessionContext, ready: Vec<Ready>) -> Result<Vec<String>> {

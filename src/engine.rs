@@ -15,10 +15,12 @@ use datafusion::sql::sqlparser::ast::{ShowStatementFilter, Statement as Sql};
 use futures::future::BoxFuture;
 
 mod check;
+mod footprint;
 mod prepared;
 mod rehearse;
 
 pub use check::Checked;
+pub use footprint::Footprint;
 pub use rehearse::Rehearsed;
 
 use crate::catalog;
@@ -44,6 +46,7 @@ pub struct Engine {
     tables: Vec<String>,
     /// Where outputs wait, while they do.
     held: Mutex<Option<Arc<Outputs>>>,
+    footprint: footprint::Watch,
 }
 
 /// What a statement gave.
@@ -78,6 +81,7 @@ impl Engine {
                 prepared: Mutex::default(),
                 tables,
                 held: Mutex::default(),
+                footprint: footprint::Watch::default(),
             })
         })
     }
@@ -97,6 +101,7 @@ impl Engine {
             let plan = plan.map_err(|e| self.told_of_outputs(self.explain(Error::from(e))))?;
             self.gates.iter().try_for_each(|gate| gate.check(&plan))?;
             self.refuse_unpublished(&plan)?;
+            self.watch(&plan).await?;
             Ok(plan)
         })
     }
@@ -168,11 +173,14 @@ impl Engine {
     }
 
     /// Lets everything appear that has waited. What is written from now on appears at once.
-    pub fn publish(&self) -> Result<Vec<Published>> {
-        match self.held.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(held) => sink::publish(held.take()),
-            None => Ok(vec![]),
-        }
+    pub fn publish(&self) -> BoxFuture<'_, Result<Vec<Published>>> {
+        Box::pin(async move {
+            let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+            match held {
+                Some(held) => sink::publish(held.take()).await,
+                None => Ok(vec![]),
+            }
+        })
     }
 
     /// Forgets everything that has waited.
@@ -212,13 +220,7 @@ impl Engine {
             if let Some(target) =
                 targets.iter().find(|t| read.starts_with(t) || t.starts_with(&read))
             {
-                return Err(Error::query(format!(
-                    "`{}` is written earlier in this script and appears at its end",
-                    target.display()
-                ))
-                .hint(
-                    "keep the rows with `CREATE TABLE name AS …`, or run with `--publish each`",
-                ));
+                return Err(catalog::planned::appears_at_the_end(&target.display().to_string()));
             }
         }
         Ok(())

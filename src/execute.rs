@@ -76,7 +76,7 @@ impl Rows {
                     self.bytes = outputs.iter().map(Output::bytes).sum();
                     match &self.held {
                         Some(held) => held.add(outputs),
-                        None => drop(sink::publish(outputs)?),
+                        None => drop(sink::publish(outputs).await?),
                     }
                 }
                 Ok(None)

@@ -73,5 +73,5 @@ pub mod statement;
 
 mod engine;
 
-pub use engine::{Checked, Engine, Outcome, Rehearsed, register};
+pub use engine::{Checked, Engine, Footprint, Outcome, Rehearsed, register};
 pub use error::{Error, Result};

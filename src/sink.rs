@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 
 mod csv;
 mod json;
+mod lock;
 mod markdown;
 mod outputs;
 mod parquet;
@@ -20,6 +21,7 @@ mod staged;
 mod staging_store;
 mod table;
 
+pub use lock::Lock;
 pub(crate) use outputs::may_replace;
 pub use outputs::{Output, Outputs, Published, publish};
 pub use staged::StagedFile;

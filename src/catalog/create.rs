@@ -15,7 +15,7 @@ use datafusion::prelude::SessionContext;
 
 use super::options::{Format, TableOptions, unknown};
 use super::table::Extra;
-use super::{discover, local_path, table};
+use super::{discover, local_path, planned, table};
 use crate::error::{Error, Result};
 
 /// Puts our factories in the place of the engine's; what is not ours to do, such as endless streams and stores that are
@@ -68,6 +68,11 @@ impl TableProviderFactory for Factory {
                 return engine.create(state, command).await;
             }
         };
+        if let [location] = command.locations.as_slice()
+            && let Some(planned) = planned::table(state, location)?
+        {
+            return Ok(planned);
+        }
         // A table may be declared over a folder that is still empty, to be filled by INSERT.
         let empty_folder = |path: &PathBuf| {
             path.is_dir() && discover::source(path, &TableOptions::default()).is_err()

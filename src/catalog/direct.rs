@@ -19,7 +19,7 @@ use datafusion::prelude::SessionContext;
 
 use super::discover::{self, known};
 use super::table::{Extra, table};
-use super::{local_path, split_options};
+use super::{local_path, planned, split_options};
 use crate::error::Result;
 
 /// Lays the resolver over the session's catalogs; a second call changes nothing.
@@ -45,6 +45,9 @@ async fn resolve(session: &SessionState, name: &str) -> Result<Option<Arc<dyn Ta
     };
     if !looks_like_path(text, &path) {
         return Ok(None);
+    }
+    if let Some(planned) = planned::table(session, text)? {
+        return Ok(Some(planned));
     }
     let source = discover::source(&path, &options)?;
     let reference = TableReference::bare(name);

@@ -242,7 +242,11 @@ impl Surveyed {
     ) -> Result<Vec<ListingTableUrl>> {
         let runtime = state.runtime_env();
         let store = match &self.csv {
-            Some((csv, _)) if !csv.form.is_plain() => transcode::register(&csv.form, runtime)?,
+            Some((csv, _)) if !csv.form.is_plain() => transcode::register(
+                &csv.form,
+                &ObjectStoreUrl::local_filesystem(),
+                runtime,
+            )?,
             _ => ObjectStoreUrl::local_filesystem(),
         };
         let on_store = |url: Url| {
@@ -437,7 +441,7 @@ fn plain_type(field: &Field) -> Field {
     }
 }
 
-fn partition_type(values: &[String]) -> DataType {
+pub(super) fn partition_type(values: &[String]) -> DataType {
     // The engine turns `month = 7` into the folder `month=7`, so a number has to be written as it would write it: `07`
     // read as a number would silently find nothing.
     let whole =

@@ -16,7 +16,8 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::staged::{self, Prepared, StagedFile, cannot, folder_of, hidden_name, sweep};
+use super::lock::{self, Lock};
+use super::staged::{Prepared, StagedFile, cannot, folder_of, hidden_name, sweep};
 use crate::error::{Error, Result};
 
 /// The file that says which files of a folder are ours.
@@ -120,7 +121,10 @@ impl Outputs {
 }
 
 /// Makes outputs appear, all prepared before the first is seen.
-pub fn publish(outputs: Vec<Output>) -> Result<Vec<Published>> {
+pub async fn publish(outputs: Vec<Output>) -> Result<Vec<Published>> {
+    // Two runs at once may both win, one after the other, but not half each.
+    let targets: Vec<&Path> = outputs.iter().map(Output::target).collect();
+    let _alone = Lock::beside(&targets).await?;
     let mut ready = vec![];
     for output in outputs {
         let published = Published { path: output.target().to_path_buf(), bytes: output.bytes() };
@@ -184,10 +188,11 @@ impl NewFolder {
             sweep(&root, &parent);
             let hidden = hidden_name(&root, &parent);
             fs::create_dir(&hidden)?;
-            let lock = File::open(&hidden)?;
-            staged::lock(&lock);
+            let opened = File::open(&hidden)?;
+            lock::take(&opened);
             // From here on it is removed when something fails.
-            let folder = Self { hidden: Some(hidden.clone()), root: root.clone(), _lock: lock };
+            let folder =
+                Self { hidden: Some(hidden.clone()), root: root.clone(), _lock: opened };
             let mut listed: Vec<(String, u64)> = vec![];
             let mut folders = vec![hidden.clone()];
             for mut file in files {
@@ -327,6 +332,10 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+
+    fn publish(outputs: Vec<Output>) -> Result<Vec<Published>> {
+        futures::executor::block_on(super::publish(outputs))
+    }
 
     fn folder_with(root: &Path, name: &str, text: &str) -> Output {
         let mut file = StagedFile::create_with_folder(&root.join(name)).expect("opens");

@@ -24,7 +24,7 @@ use object_store::{
 };
 
 use super::staged::StagedFile;
-use crate::error::Error;
+use crate::error::{Error, Kind, from_io};
 
 /// The files that one statement has written so far.
 #[derive(Debug, Default)]
@@ -152,9 +152,8 @@ impl MultipartUpload for Upload {
         });
         async move {
             match write.await {
-                Ok(written) => {
-                    written.map_err(|e| failed(Error::query(format!("cannot write: {e}"))))
-                }
+                Ok(written) => written
+                    .map_err(|e| failed(from_io(&e, Kind::Query).context("cannot write"))),
                 Err(stopped) => Err(failed(Error::query(stopped.to_string()))),
             }
         }
