@@ -27,6 +27,7 @@ mod direct;
 mod discover;
 mod drift;
 mod failure;
+pub(crate) mod files;
 mod json;
 mod kind;
 mod options;
@@ -63,8 +64,8 @@ pub async fn add_path(
     options: &TableOptions,
 ) -> Result<Vec<String>> {
     let (text, more) = split_options_over(path, options)?;
-    let path = local(text)?;
-    let folder = path.is_dir();
+    let path = path_of(text)?;
+    let folder = files::is_dir(&path);
     let mut ready: Vec<Ready> = vec![];
     for found in discover::discover(&path, &more)? {
         match found {
@@ -86,7 +87,7 @@ pub async fn add_table(
     paths: &[String],
     options: &TableOptions,
 ) -> Result<()> {
-    let paths: Vec<PathBuf> = paths.iter().map(|path| local(path)).collect::<Result<_>>()?;
+    let paths: Vec<PathBuf> = paths.iter().map(|path| path_of(path)).collect::<Result<_>>()?;
     let source = discover::sources(name, &paths, options)?;
     let mut ready = vec![];
     add(ctx, &mut ready, TableReference::bare(name), source, options).await?;
@@ -226,6 +227,10 @@ fn place(provider: &Arc<dyn TableProvider>) -> Option<String> {
         return place(&datafusion::datasource::source_as_provider(&scan.source).ok()?);
     }
     let url = provider.downcast_ref::<ListingTable>()?.table_paths().first()?;
+    let origin = store::origin(url.get_url());
+    if store::is_remote(&origin) {
+        return Some(format!("`{origin}`"));
+    }
     let path = object_store::local::LocalFileSystem::new().path_to_filesystem(url.prefix()).ok()?;
     Some(format!("`{}`", shown(&path)))
 }
@@ -292,11 +297,12 @@ fn local_path(text: &str) -> Option<PathBuf> {
     Some(PathBuf::from(text))
 }
 
-fn local(text: &str) -> Result<PathBuf> {
-    local_path(text).ok_or_else(|| {
-        let error = Error::usage(format!("`{text}` is not on the file system"));
-        error.hint("register its object store and use `CREATE EXTERNAL TABLE … LOCATION`")
-    })
+/// A path on this machine, or an address in a store.
+fn path_of(text: &str) -> Result<PathBuf> {
+    match local_path(text) {
+        Some(path) => Ok(path),
+        None => files::settled(PathBuf::from(store::parse(text)?.as_str())),
+    }
 }
 
 /// `orders.csv?delimiter=;` → the path and the options. A question mark may also be part of a pattern or a name, so only

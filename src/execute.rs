@@ -67,6 +67,9 @@ impl Rows {
             Some(Err(error)) => {
                 if let Some(staging) = self.staging.take() {
                     staging.store.discard();
+                    if let Some(failure) = staging.store.failure() {
+                        return Err(failure);
+                    }
                 }
                 Err(catalog::explain_failure(&self.ctx, &self.plan, error).await)
             }

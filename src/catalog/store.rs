@@ -3,10 +3,11 @@
 
 //! Addresses → stores: this machine's files, `s3://`, `gs://`, `az://` and `http(s)://`.
 //!
-//! A store is made when its first address is met, from what stands in the environment, and kept by the session's runtime,
-//! where DataFusion's readers find it too.
+//! A store is made when its first address is met, from what stands in the environment, and kept. A session's runtime
+//! learns of it, so that DataFusion's readers find it too.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -45,12 +46,25 @@ pub(crate) fn parse(text: &str) -> Result<Url> {
     Ok(url)
 }
 
-/// The store of an address.
+/// The store of an address, the same for all sessions of the process, as its environment is.
+pub(crate) fn shared(url: &Url) -> Result<Arc<dyn ObjectStore>> {
+    static STORES: Mutex<BTreeMap<String, Arc<dyn ObjectStore>>> = Mutex::new(BTreeMap::new());
+    let mut stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = url[..url::Position::BeforePath].to_string();
+    if let Some(known) = stores.get(&key) {
+        return Ok(Arc::clone(known));
+    }
+    let store = open(url)?;
+    stores.insert(key, Arc::clone(&store));
+    Ok(store)
+}
+
+/// The store of an address, known to a session's runtime from now on.
 pub(crate) fn of(runtime: &RuntimeEnv, url: &Url) -> Result<Arc<dyn ObjectStore>> {
     if let Ok(known) = runtime.object_store_registry.get_store(url) {
         return Ok(known);
     }
-    let store = open(url)?;
+    let store = shared(url)?;
     runtime.register_object_store(url, Arc::clone(&store));
     Ok(store)
 }

@@ -10,7 +10,6 @@
 //! process, which only has to call [`register`] with the URL.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path as FilePath;
 use std::sync::Arc;
@@ -76,7 +75,7 @@ impl Form {
 
     /// Opens a file as plain text.
     pub(super) fn open(&self, path: &FilePath) -> Result<Box<dyn BufRead + Send>> {
-        let file = File::open(path).map_err(|error| super::sniff::unreadable(path, &error))?;
+        let file = super::files::open(path)?;
         let read =
             self.compression.engine().convert_read(BufReader::with_capacity(BUFFER, file))?;
         Ok(if self.is_plain() {

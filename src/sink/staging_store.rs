@@ -30,6 +30,8 @@ use crate::error::{Error, Kind, from_io};
 #[derive(Debug, Default)]
 pub struct StagingStore {
     finished: Arc<Mutex<Vec<StagedFile>>>,
+    /// Why writing failed, which the engine's writers do not always pass on.
+    failure: Arc<Mutex<Option<Error>>>,
 }
 
 impl StagingStore {
@@ -41,6 +43,11 @@ impl StagingStore {
     /// Forgets every file of the statement.
     pub fn discard(&self) {
         self.finished.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Why writing failed, if it did.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn open(location: &Path) -> StoreResult<StagedFile> {
@@ -76,7 +83,7 @@ impl ObjectStore for StagingStore {
         payload: PutPayload,
         _options: PutOptions,
     ) -> StoreResult<PutResult> {
-        let mut upload = Upload::new(Self::open(location)?, &self.finished);
+        let mut upload = Upload::new(Self::open(location)?, self);
         upload.put_part(payload).await?;
         upload.complete().await
     }
@@ -86,7 +93,7 @@ impl ObjectStore for StagingStore {
         location: &Path,
         _options: PutMultipartOptions,
     ) -> StoreResult<Box<dyn MultipartUpload>> {
-        Ok(Box::new(Upload::new(Self::open(location)?, &self.finished)))
+        Ok(Box::new(Upload::new(Self::open(location)?, self)))
     }
 
     async fn get_opts(&self, _location: &Path, _options: GetOptions) -> StoreResult<GetResult> {
@@ -128,11 +135,17 @@ struct Upload {
     file: Option<Arc<StagedFile>>,
     next: u64,
     finished: Arc<Mutex<Vec<StagedFile>>>,
+    failure: Arc<Mutex<Option<Error>>>,
 }
 
 impl Upload {
-    fn new(file: StagedFile, finished: &Arc<Mutex<Vec<StagedFile>>>) -> Self {
-        Self { file: Some(Arc::new(file)), next: 0, finished: Arc::clone(finished) }
+    fn new(file: StagedFile, store: &StagingStore) -> Self {
+        Self {
+            file: Some(Arc::new(file)),
+            next: 0,
+            finished: Arc::clone(&store.finished),
+            failure: Arc::clone(&store.failure),
+        }
     }
 }
 
@@ -142,6 +155,7 @@ impl MultipartUpload for Upload {
         let mut offset = self.next;
         self.next += data.content_length() as u64;
         let file = self.file.clone();
+        let failure = Arc::clone(&self.failure);
         let write = tokio::task::spawn_blocking(move || {
             let file = file.ok_or(std::io::ErrorKind::BrokenPipe)?;
             for chunk in data {
@@ -152,8 +166,11 @@ impl MultipartUpload for Upload {
         });
         async move {
             match write.await {
-                Ok(written) => written
-                    .map_err(|e| failed(from_io(&e, Kind::Query).context("cannot write"))),
+                Ok(written) => written.map_err(|e| {
+                    let error = from_io(&e, Kind::Query).context("cannot write");
+                    *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+                    failed(error)
+                }),
                 Err(stopped) => Err(failed(Error::query(stopped.to_string()))),
             }
         }

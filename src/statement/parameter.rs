@@ -108,8 +108,8 @@ impl Parameter {
         for token in &self.default {
             earlier.put(token, &mut words)?;
         }
-        let words: Vec<String> = words.iter().map(|t| t.token.to_string()).collect();
-        Ok(format!("({})", words.join(" ")))
+        let words: Vec<Token> = words.into_iter().map(|t| t.token).collect();
+        Ok(format!("({})", words_of(&words)))
     }
 
     /// `[a, 'b, c', "d"]`, or JSON: what is typed → the values.
