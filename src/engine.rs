@@ -184,8 +184,13 @@ impl Engine {
     }
 
     /// Forgets everything that has waited.
-    pub fn discard(&self) {
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    pub fn discard(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+            for output in held.map_or(vec![], |held| held.take()) {
+                output.abort().await;
+            }
+        })
     }
 
     /// The most memory that operators have held since the last time this was asked, in bytes; what flows between them
@@ -215,6 +220,12 @@ impl Engine {
         let targets = held.targets();
         if targets.is_empty() {
             return Ok(());
+        }
+        for place in catalog::places_read(plan).iter().filter(|p| catalog::store::is_remote(p)) {
+            let waits = |target: &&std::path::PathBuf| catalog::overlap(place, &target.to_string_lossy());
+            if let Some(target) = targets.iter().find(waits) {
+                return Err(catalog::planned::appears_at_the_end(&target.display().to_string()));
+            }
         }
         for read in catalog::paths_read(plan) {
             if let Some(target) =

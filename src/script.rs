@@ -16,6 +16,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, UInt64Type};
 use futures::future::LocalBoxFuture;
 
+use crate::catalog::store;
 use crate::diagnostic;
 use crate::engine::{Engine, Outcome};
 use crate::error::{Error, Result};
@@ -130,6 +131,9 @@ impl OneFile {
             (None, Some(file)) if !self.stands => {
                 Err(Error::usage(format!("no statement gave rows for `{}`", file.display())))
             }
+            (Some(file), Some(path)) if store::is_remote(&path.to_string_lossy()) => {
+                Ok(Some(Written::Sent { file, path: path.clone() }))
+            }
             (file, _) => Ok(file.map(Written::File)),
         }
     }
@@ -167,7 +171,10 @@ async fn run_one(
                     .hint("write each with `COPY (…) TO 'file'`"))
             }
             Some(file) => {
-                let file = StagedFile::create(file)?;
+                let file = match store::is_remote(&file.to_string_lossy()) {
+                    true => StagedFile::create_to_send()?,
+                    false => StagedFile::create(file)?,
+                };
                 let out: Out = Box::new(BufWriter::new(file.file().try_clone()?));
                 let count = write(rows, output.format, out).await?;
                 let ran = Ran { rows: Some(count as u64), bytes: file.bytes(), ..Ran::default() };

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, mpsc};
 
 use bytes::Bytes;
-use futures::TryStreamExt;
 use object_store::path::Path as Location;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt};
 use tokio::runtime::Runtime;
@@ -31,6 +30,9 @@ pub(super) fn settled(path: PathBuf) -> Result<PathBuf> {
         return Ok(path);
     }
     let object = Object::of(&path)?;
+    if object.at.as_ref().is_empty() {
+        return Ok(PathBuf::from(format!("{}/", path.display())));
+    }
     match object.wait(|store, at| async move { store.head(&at).await }) {
         Ok(_) => Ok(path),
         Err(StoreError::NotFound { .. }) => {
@@ -75,7 +77,10 @@ pub(super) fn children(path: &Path) -> Result<Vec<PathBuf>> {
         let listed = listed.map_err(|error| match error {
             // Only a bucket can be missing: an empty folder is an empty list.
             StoreError::NotFound { .. } => {
-                Error::usage(format!("there is no bucket for `{}`", store::shown(&object.url)))
+                Error::usage(format!(
+                    "there is no bucket for `{}`",
+                    store::shown(&object.url).trim_end_matches('/')
+                ))
                     .hint("look at its name, and at the account and the endpoint it should be at")
             }
             error => store::failed(&object.url, &error),
@@ -233,9 +238,4 @@ impl Read for Ranges {
         buffer[..length].copy_from_slice(&self.chunk.split_to(length));
         Ok(length)
     }
-}
-
-/// Every object under an address, for a folder that is to be replaced.
-pub(crate) async fn list(store: &dyn ObjectStore, at: &Location) -> Result<Vec<Location>, StoreError> {
-    store.list(Some(at)).map_ok(|meta| meta.location).try_collect().await
 }

@@ -44,6 +44,11 @@ impl StagedFile {
         Ok(staged)
     }
 
+    /// Opens a file that waits here to be sent elsewhere.
+    pub fn create_to_send() -> Result<Self> {
+        Self::create(&std::env::temp_dir().join("comptoir-output"))
+    }
+
     fn create_beside(target: &Path, folder: &Path) -> Result<Self> {
         if target.is_dir() {
             return Err(Error::usage(format!("`{}` is a folder, not a file", target.display())));
