@@ -130,6 +130,31 @@ impl Config {
     }
 }
 
+impl Config {
+    /// All that decides what the names in a statement mean, as one text; not how fast it runs, and not what time it is.
+    pub fn identity(&self) -> Result<String> {
+        let fast =
+            Self { memory_limit: None, threads: None, batch_size: None, as_of: None, ..self.clone() };
+        let mut text = format!("{}\n{fast:?}", std::env::current_dir()?.display());
+        let mut folders = self.library.clone();
+        while let Some(folder) = folders.pop() {
+            let mut entries: Vec<PathBuf> =
+                std::fs::read_dir(&folder)?.map(|e| Ok(e?.path())).collect::<Result<_>>()?;
+            entries.sort();
+            for path in entries {
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false if path.extension().is_some_and(|e| e == "sql") => {
+                        text.push_str(&std::fs::read_to_string(path)?);
+                    }
+                    false => {}
+                }
+            }
+        }
+        Ok(text)
+    }
+}
+
 /// `0` threads would never run anything.
 pub fn at_least_one(threads: usize) -> Result<usize> {
     if threads == 0 { Err(Error::usage("`threads` is at least 1; found 0")) } else { Ok(threads) }

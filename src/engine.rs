@@ -15,11 +15,13 @@ use datafusion::sql::sqlparser::ast::{ShowStatementFilter, Statement as Sql};
 use futures::future::BoxFuture;
 
 mod check;
+mod footprint;
 mod names;
 mod prepared;
 mod rehearse;
 
 pub use check::Checked;
+pub use footprint::Footprint;
 pub use names::{Column, Function, Names};
 pub use rehearse::Rehearsed;
 
@@ -46,6 +48,7 @@ pub struct Engine {
     tables: Vec<String>,
     /// Where outputs wait, while they do.
     held: Mutex<Option<Arc<Outputs>>>,
+    footprint: footprint::Watch,
 }
 
 /// What a statement gave.
@@ -80,6 +83,7 @@ impl Engine {
                 prepared: Mutex::default(),
                 tables,
                 held: Mutex::default(),
+                footprint: footprint::Watch::default(),
             })
         })
     }
@@ -99,6 +103,7 @@ impl Engine {
             let plan = plan.map_err(|e| self.told_of_outputs(self.explain(Error::from(e))))?;
             self.gates.iter().try_for_each(|gate| gate.check(&plan))?;
             self.refuse_unpublished(&plan)?;
+            self.watch(&plan).await?;
             Ok(plan)
         })
     }
@@ -170,16 +175,24 @@ impl Engine {
     }
 
     /// Lets everything appear that has waited. What is written from now on appears at once.
-    pub fn publish(&self) -> Result<Vec<Published>> {
-        match self.held.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(held) => sink::publish(held.take()),
-            None => Ok(vec![]),
-        }
+    pub fn publish(&self) -> BoxFuture<'_, Result<Vec<Published>>> {
+        Box::pin(async move {
+            let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+            match held {
+                Some(held) => sink::publish(held.take()).await,
+                None => Ok(vec![]),
+            }
+        })
     }
 
     /// Forgets everything that has waited.
-    pub fn discard(&self) {
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    pub fn discard(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+            for output in held.map_or(vec![], |held| held.take()) {
+                output.abort().await;
+            }
+        })
     }
 
     /// The most memory that operators have held since the last time this was asked, in bytes; what flows between them
@@ -210,17 +223,17 @@ impl Engine {
         if targets.is_empty() {
             return Ok(());
         }
+        for place in catalog::places_read(plan).iter().filter(|p| catalog::store::is_remote(p)) {
+            let waits = |target: &&std::path::PathBuf| catalog::overlap(place, &target.to_string_lossy());
+            if let Some(target) = targets.iter().find(waits) {
+                return Err(catalog::planned::appears_at_the_end(&target.display().to_string()));
+            }
+        }
         for read in catalog::paths_read(plan) {
             if let Some(target) =
                 targets.iter().find(|t| read.starts_with(t) || t.starts_with(&read))
             {
-                return Err(Error::query(format!(
-                    "`{}` is written earlier in this script and appears at its end",
-                    target.display()
-                ))
-                .hint(
-                    "keep the rows with `CREATE TABLE name AS …`, or run with `--publish each`",
-                ));
+                return Err(catalog::planned::appears_at_the_end(&target.display().to_string()));
             }
         }
         Ok(())

@@ -11,6 +11,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::EmptyRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::dml::CopyTo;
 use datafusion::physical_plan::execute_stream;
@@ -24,7 +25,7 @@ pub use progress::Progress;
 
 use crate::catalog;
 use crate::error::{Error, Result};
-use crate::sink::{self, Output, Outputs, StagingStore};
+use crate::sink::{self, Output, Outputs, StagingStore, Target};
 
 /// The rows of a statement.
 pub struct Rows {
@@ -48,6 +49,11 @@ impl Rows {
         held: Option<Arc<Outputs>>,
     ) -> Result<Self> {
         let (staged, staging) = stage(ctx, plan.clone())?;
+        if let Some(Staging { remote: Some(target), .. }) = &staging
+            && target.url.path().ends_with('/')
+        {
+            sink::may_replace_objects(target).await?;
+        }
         let started = async {
             let frame = ctx.execute_logical_plan(staged).await?;
             let schema = Arc::new(frame.schema().as_arrow().clone());
@@ -87,17 +93,25 @@ impl Rows {
             Some(Ok(batch)) => Ok(Some(batch)),
             Some(Err(error)) => {
                 if let Some(staging) = self.staging.take() {
-                    staging.store.discard();
+                    // The writers stop with the stream, and give back what they were sending.
+                    self.stream = Box::pin(EmptyRecordBatchStream::new(SchemaRef::clone(&self.schema)));
+                    staging.store.discard_all().await;
+                    if let Some(failure) = staging.store.failure() {
+                        return Err(failure);
+                    }
                 }
                 Err(catalog::explain_failure(&self.ctx, &self.plan, error).await)
             }
             None => {
                 if let Some(staging) = self.staging.take() {
-                    let outputs = Output::group(staging.store.take(), &staging.roots);
+                    let outputs = match &staging.remote {
+                        Some(target) => Output::group_objects(staging.store.take_objects(), target),
+                        None => Output::group(staging.store.take(), &staging.roots),
+                    };
                     self.bytes = outputs.iter().map(Output::bytes).sum();
                     match &self.held {
                         Some(held) => held.add(outputs),
-                        None => drop(sink::publish(outputs)?),
+                        None => drop(sink::publish(outputs).await?),
                     }
                 }
                 Ok(None)
@@ -125,6 +139,8 @@ struct Staging {
     store: Arc<StagingStore>,
     /// What the statement was told to write: files, or folders.
     roots: Vec<PathBuf>,
+    /// The one address, when it is not on this machine.
+    remote: Option<Target>,
     url: Url,
     ctx: SessionContext,
 }
@@ -137,10 +153,11 @@ impl Drop for Staging {
 
 static STATEMENTS: AtomicU64 = AtomicU64::new(0);
 
-/// Sends every local `COPY … TO` of a plan to a staging store.
+/// Sends the `COPY … TO` of a plan to a staging store.
 fn stage(ctx: &SessionContext, plan: LogicalPlan) -> Result<(LogicalPlan, Option<Staging>)> {
     let scheme = format!("comptoir-stage-{}", STATEMENTS.fetch_add(1, Ordering::Relaxed));
     let mut roots = vec![];
+    let mut remote = None;
     let plan = plan
         .transform_down(|node| match node {
             LogicalPlan::Copy(copy) => match staged_url(&copy.output_url, &scheme) {
@@ -151,7 +168,13 @@ fn stage(ctx: &SessionContext, plan: LogicalPlan) -> Result<(LogicalPlan, Option
                     roots.push(path);
                     Ok(Transformed::yes(LogicalPlan::Copy(CopyTo { output_url, ..copy })))
                 }
-                None => Ok(Transformed::no(LogicalPlan::Copy(copy))),
+                None => {
+                    let target = Target::of(&copy.output_url)?;
+                    let output_url = format!("{scheme}://{}", target.url.path());
+                    roots.push(target.path.clone());
+                    remote = Some(target);
+                    Ok(Transformed::yes(LogicalPlan::Copy(CopyTo { output_url, ..copy })))
+                }
             },
             other => Ok(Transformed::no(other)),
         })?
@@ -160,9 +183,12 @@ fn stage(ctx: &SessionContext, plan: LogicalPlan) -> Result<(LogicalPlan, Option
         return Ok((plan, None));
     }
     let url = Url::parse(&format!("{scheme}:///")).map_err(|e| Error::query(e.to_string()))?;
-    let store = Arc::new(StagingStore::default());
+    let store = Arc::new(match &remote {
+        Some(target) => StagingStore::over(target.clone()),
+        None => StagingStore::default(),
+    });
     ctx.register_object_store(&url, Arc::clone(&store) as _);
-    Ok((plan, Some(Staging { store, roots, url, ctx: ctx.clone() })))
+    Ok((plan, Some(Staging { store, roots, remote, url, ctx: ctx.clone() })))
 }
 
 /// The target as a URL of the staging store, or `None` for a target that is not on this machine.

@@ -73,5 +73,5 @@ pub mod statement;
 
 mod engine;
 
-pub use engine::{Checked, Column, Engine, Function, Names, Outcome, Rehearsed, register};
+pub use engine::{Checked, Column, Engine, Footprint, Function, Names, Outcome, Rehearsed, register};
 pub use error::{Error, Result};

@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use comptoir::config::{self, Config};
 use comptoir::script::job::{self, Source};
 use comptoir::script::report::Report;
+use comptoir::script::state::StateOptions;
 use comptoir::script::{self, Failure, Output};
 use comptoir::sink::{Format, Out, StagedFile};
 use comptoir::{Engine, Error, demo};
@@ -78,6 +79,12 @@ struct Run {
     /// With --dry-run: show the plans
     #[arg(long, requires = "dry_run")]
     explain: bool,
+    /// Remember in this file what was done, and skip what has not changed since: text, parameters, files read and written
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    state: Option<PathBuf>,
+    /// With --state: run everything, whatever the file says, and write it anew
+    #[arg(long, requires = "state")]
+    full_refresh: bool,
     /// How many failing rows of an assertion are shown
     #[arg(long, value_name = "N", default_value_t = 10)]
     show_failures: usize,
@@ -240,14 +247,19 @@ async fn go(cli: Cli, mut config: Config) -> Result<(), End> {
         (Some(Command::Run(_)), Some(_)) => {
             Err(Error::usage("`run` and `-c` cannot go together").into())
         }
-        (Some(Command::Run(run)), None) => run_job(&engine, run, &output).await,
+        (Some(Command::Run(run)), None) => run_job(&engine, run, &output, &config).await,
         (None, Some(sql)) => Ok(script::run(&engine, &sql, "sql", &output).await?),
         (None, None) => prompt(&engine, &output).await,
         (Some(Command::Demo { .. }), _) => Ok(()),
     }
 }
 
-async fn run_job(engine: &Engine, run: Run, output: &Output) -> Result<(), End> {
+async fn run_job(
+    engine: &Engine,
+    run: Run,
+    output: &Output,
+    config: &Config,
+) -> Result<(), End> {
     let mut sources = vec![];
     for file in &run.files {
         let path = file.to_string_lossy().into_owned();
@@ -255,7 +267,9 @@ async fn run_job(engine: &Engine, run: Run, output: &Output) -> Result<(), End> 
         let text = text.map_err(|e| Error::usage(format!("cannot read `{path}`: {e}")))?;
         sources.push(Source { path, text });
     }
+    let state = run.state.map(|file| StateOptions::new(file, run.full_refresh, config, output));
     let options = job::Options {
+        state: state.transpose()?,
         typed: run.param,
         parameters: run.params,
         publish_all: run.publish == Publish::All,

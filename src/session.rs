@@ -37,7 +37,9 @@ pub(crate) fn build(config: &Config) -> Result<(SessionContext, Arc<TableFunctio
         // Outermost, for what a report says of a statement.
         runtime = runtime.with_memory_pool(Arc::new(PeakRecordingPool::new(Arc::new(pool))));
     }
-    let mut settings = SessionConfig::new().with_information_schema(true);
+    let mut settings = SessionConfig::new()
+        .with_information_schema(true)
+        .with_extension(Arc::new(catalog::planned::Planned::default()));
     if let Some(threads) = config.threads {
         settings = settings.with_target_partitions(threads);
     }

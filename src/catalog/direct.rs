@@ -19,7 +19,7 @@ use datafusion::prelude::SessionContext;
 
 use super::discover::{self, known};
 use super::table::{Extra, table};
-use super::{local_path, split_options};
+use super::{local_path, path_of, planned, split_options, store};
 use crate::error::Result;
 
 /// Lays the resolver over the session's catalogs; a second call changes nothing.
@@ -40,11 +40,13 @@ pub(super) fn install(ctx: &SessionContext) {
 /// The table at a path; `None` when the name is no path.
 async fn resolve(session: &SessionState, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
     let (text, options) = split_options(name)?;
-    let Some(path) = local_path(text) else {
-        return Ok(None);
+    let path = match local_path(text) {
+        Some(path) if looks_like_path(text, &path) => path,
+        None if store::is_remote(text) => path_of(text)?,
+        _ => return Ok(None),
     };
-    if !looks_like_path(text, &path) {
-        return Ok(None);
+    if let Some(planned) = planned::table(session, text)? {
+        return Ok(Some(planned));
     }
     let source = discover::source(&path, &options)?;
     let reference = TableReference::bare(name);

@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::Statement as Sql;
 use futures::future::BoxFuture;
 
 use super::{Engine, check};
-use crate::catalog;
+use crate::catalog::{self, planned::Planned};
 use crate::error::{Error, Result};
 use crate::execute::Rows;
 use crate::statement::Statement;
@@ -29,8 +29,13 @@ pub struct Rehearsed {
 }
 
 impl Engine {
-    /// Plans a statement down to its operators, without reading a row.
-    pub fn rehearse<'a>(&'a self, statement: &'a Statement) -> BoxFuture<'a, Result<Rehearsed>> {
+    /// Plans a statement down to its operators, without reading a row. What it would write appears `together` with
+    /// everything else, when the script has ended, or else at once, and can be read by the statements after it.
+    pub fn rehearse<'a>(
+        &'a self,
+        statement: &'a Statement,
+        together: bool,
+    ) -> BoxFuture<'a, Result<Rehearsed>> {
         Box::pin(async move {
             if let Parsed::Statement(sql) = &statement.parsed
                 && matches!(
@@ -46,6 +51,10 @@ impl Engine {
                 check::demand_fits(assertion, plan.schema().inner())?;
             }
             let reads = catalog::paths_read(&plan);
+            let planned = self.ctx.copied_config().get_extension::<Planned>();
+            if let Some(planned) = &planned {
+                planned.refuse_waiting(&catalog::places_read(&plan))?;
+            }
             let writes = match &plan {
                 LogicalPlan::Copy(copy) => Some(copy.output_url.clone()),
                 _ => None,
@@ -69,6 +78,12 @@ impl Engine {
                 plan @ (LogicalPlan::Ddl(_) | LogicalPlan::Statement(_)) => {
                     self.have(plan).await?;
                     String::new()
+                }
+                LogicalPlan::Copy(copy) => {
+                    if let Some(planned) = planned {
+                        planned.add(&copy, together)?;
+                    }
+                    self.examine(&LogicalPlan::Copy(copy)).await?
                 }
                 plan => self.examine(&plan).await?,
             };
