@@ -13,9 +13,14 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::dml::CopyTo;
+use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use url::Url;
+
+mod meter;
+
+pub use meter::Meter;
 
 use crate::catalog;
 use crate::error::{Error, Result};
@@ -41,11 +46,30 @@ impl Rows {
         plan: LogicalPlan,
         held: Option<Arc<Outputs>>,
     ) -> Result<Self> {
+        Self::start_within(ctx, plan, held, None).await
+    }
+
+    /// The same under a meter of its own, which knows what this statement holds of the memory that all share.
+    pub(crate) async fn start_within(
+        ctx: &SessionContext,
+        plan: LogicalPlan,
+        held: Option<Arc<Outputs>>,
+        meter: Option<&Arc<Meter>>,
+    ) -> Result<Self> {
         let (staged, staging) = stage(ctx, plan.clone())?;
         let started = async {
             let frame = ctx.execute_logical_plan(staged).await?;
             let schema = Arc::new(frame.schema().as_arrow().clone());
-            Ok((schema, frame.execute_stream().await?))
+            let task = frame.task_ctx();
+            let task = match meter {
+                Some(meter) => {
+                    let runtime = meter.runtime(&task.runtime_env());
+                    task.with_runtime(runtime)
+                }
+                None => task,
+            };
+            let plan = frame.create_physical_plan().await?;
+            Ok((schema, execute_stream(plan, Arc::new(task))?))
         };
         match started.await {
             Ok((schema, stream)) => {
