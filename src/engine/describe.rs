@@ -67,6 +67,10 @@ impl Engine {
             if statement.assertion.is_some() {
                 return Ok(Described { parameters, ..nothing(false) });
             }
+            // What is written is counted, and the count is no result.
+            if matches!(plan, LogicalPlan::Dml(_) | LogicalPlan::Copy(_)) {
+                return Ok(Described { parameters, ..nothing(true) });
+            }
             let schema = Arc::new(plan.schema().as_arrow().clone());
             Ok(Described { schema, effect: has_effect(&plan)?, parameters })
         })

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::information_schema::{INFORMATION_SCHEMA, INFORMATION_SCHEMA_TABLES};
 use datafusion::common::{Constraint, TableReference};
-use datafusion::logical_expr::TableType;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::logical_expr::{ScalarUDF, TableType};
 use futures::future::BoxFuture;
 
 use super::Engine;
@@ -72,6 +73,30 @@ impl Engine {
         names
     }
 
+    /// Whether a name is a view's, without looking into it.
+    pub fn is_view<'a>(&'a self, listed: &'a Listed) -> BoxFuture<'a, bool> {
+        Box::pin(async move {
+            let catalog = self.ctx.state().catalog_list().catalog(&listed.catalog);
+            match catalog.and_then(|c| c.schema(&listed.schema)) {
+                Some(schema) => {
+                    matches!(schema.table_type(&listed.name).await, Ok(Some(TableType::View)))
+                }
+                None => listed.schema == INFORMATION_SCHEMA,
+            }
+        })
+    }
+
+    /// What a setting of the session is; `None` where there is no such setting, or it is not set.
+    pub fn setting(&self, name: &str) -> Option<String> {
+        let config = self.ctx.copied_config();
+        config.options().entries().into_iter().find(|e| e.key == name).and_then(|e| e.value)
+    }
+
+    /// Memory that a door needs for rows of its own, out of what all statements share.
+    pub fn reserve(&self, name: &str) -> MemoryReservation {
+        MemoryConsumer::new(name).register(&self.ctx.runtime_env().memory_pool)
+    }
+
     /// Looks into a table; `None` when it is gone.
     pub fn relation<'a>(&'a self, listed: &'a Listed) -> BoxFuture<'a, Result<Option<Relation>>> {
         Box::pin(async move {
@@ -113,6 +138,16 @@ impl Engine {
         let table = schema()?.into_iter().find(|table| table.name == name);
         let columns = table.map(|table| table.columns).unwrap_or_default();
         Ok(columns.into_iter().map(|c| (c.name, c.meaning)).collect())
+    }
+
+    /// The functions of one row, with the section of the manual that each is in.
+    pub fn functions(&self) -> Vec<(String, String)> {
+        let state = self.ctx.state();
+        let section = |f: &ScalarUDF| f.documentation().map_or("", |d| d.doc_section.label).to_string();
+        let mut functions: Vec<(String, String)> =
+            state.scalar_functions().iter().map(|(name, f)| (name.clone(), section(f))).collect();
+        functions.sort();
+        functions
     }
 
     /// What an analysis answers, or `None` for a name that is none.
