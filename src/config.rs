@@ -33,6 +33,12 @@ pub struct Config {
     pub read_only: bool,
     /// What `now()` and `today()` say, in nanoseconds since 1970, UTC; `None` is the clock's time.
     pub as_of: Option<i64>,
+    /// Queries published as views, by name or `schema.name`: `[views]`.
+    pub views: BTreeMap<String, String>,
+    /// `[serve]`, `[users]` and `[tokens]`, for the server to read.
+    pub server: toml::Table,
+    /// The folder that relative paths of the file start at.
+    pub folder: PathBuf,
 }
 
 /// A table of the file: `[tables.orders]`.
@@ -58,6 +64,14 @@ struct Written {
     read_only: bool,
     #[serde(default)]
     tables: BTreeMap<String, WrittenTable>,
+    #[serde(default)]
+    views: BTreeMap<String, String>,
+    #[serde(default)]
+    serve: toml::Table,
+    #[serde(default)]
+    users: toml::Table,
+    #[serde(default)]
+    tokens: toml::Table,
 }
 
 #[derive(Debug, Deserialize)]
@@ -126,6 +140,12 @@ impl Config {
             batch_size: None,
             read_only: written.read_only,
             as_of: None,
+            views: written.views,
+            server: [("serve", written.serve), ("users", written.users), ("tokens", written.tokens)]
+                .into_iter()
+                .map(|(name, table)| (name.to_string(), toml::Value::Table(table)))
+                .collect(),
+            folder: folder.to_path_buf(),
         })
     }
 }

@@ -15,24 +15,32 @@ use datafusion::sql::sqlparser::ast::{ShowStatementFilter, Statement as Sql};
 use futures::future::BoxFuture;
 
 mod check;
+mod describe;
 mod footprint;
+mod ingest;
+mod listing;
 mod names;
 mod prepared;
 mod rehearse;
+mod sessions;
 
 pub use check::Checked;
+pub use describe::Described;
 pub use footprint::Footprint;
+pub use ingest::{Ingest, IfExists};
+pub use listing::{Listed, Relation};
 pub use names::{Column, Function, Names};
+pub use prepared::literal;
 pub use rehearse::Rehearsed;
 
 use crate::catalog;
 use crate::config::Config;
 use crate::diagnostic::{nearest, or_list};
 use crate::error::{Error, Kind, Result};
-use crate::execute::Rows;
+use crate::execute::{Meter, Rows};
 use crate::expand::{LISTING, TableFunctions};
 use crate::library::{Library, normalised};
-use crate::policy::{Gate, Rules, gates};
+use crate::policy::{Gate, Who};
 use crate::session;
 use crate::sink::{self, Outputs, Published};
 use crate::statement::{Severity, Statement, parse};
@@ -42,6 +50,8 @@ use crate::statement::{Severity, Statement, parse};
 /// What takes time returns a boxed future, so that it is compiled once, here, and not again in every program that waits for it.
 pub struct Engine {
     ctx: SessionContext,
+    shared: Arc<session::Shared>,
+    who: Who,
     functions: Arc<TableFunctions>,
     gates: Vec<Box<dyn Gate>>,
     prepared: Mutex<prepared::Prepared>,
@@ -74,17 +84,11 @@ impl Engine {
     /// Opens a session as configured, with its tables.
     pub fn open(config: &Config) -> BoxFuture<'_, Result<Self>> {
         Box::pin(async move {
-            let (ctx, functions) = session::build(config)?;
-            let tables = session::load(&ctx, config).await?;
-            Ok(Self {
-                ctx,
-                functions,
-                gates: gates(Rules { read_only: config.read_only }),
-                prepared: Mutex::default(),
-                tables,
-                held: Mutex::default(),
-                footprint: footprint::Watch::default(),
-            })
+            let shared = Arc::new(session::Shared::new(config)?);
+            let mut engine = Self::over(shared, Who::owner())?;
+            engine.tables = session::load(&engine.ctx, config).await?;
+            session::check_published(&engine.ctx, config).await?;
+            Ok(engine)
         })
     }
 
@@ -110,6 +114,15 @@ impl Engine {
 
     /// Runs a statement up to its first row.
     pub fn run<'a>(&'a self, statement: &'a Statement) -> BoxFuture<'a, Result<Outcome>> {
+        self.run_within(statement, None)
+    }
+
+    /// The same, under a meter for the memory that it holds.
+    pub fn run_within<'a>(
+        &'a self,
+        statement: &'a Statement,
+        meter: Option<&'a Arc<Meter>>,
+    ) -> BoxFuture<'a, Result<Outcome>> {
         Box::pin(async move {
             if let Some(assertion) = &statement.assertion {
                 let checked = self.check(statement, assertion, 0, None).await?;
@@ -137,7 +150,7 @@ impl Engine {
             let plan = self.plan(statement).await?;
             let defines = matches!(plan, LogicalPlan::Ddl(_) | LogicalPlan::Statement(_));
             let writes = matches!(plan, LogicalPlan::Copy(_) | LogicalPlan::Dml(_));
-            let rows = Rows::start(&self.ctx, plan, self.held()).await;
+            let rows = Rows::start_within(&self.ctx, plan, self.held(), meter).await;
             let rows = rows.map_err(|e| self.explain(e))?;
             if writes {
                 return Ok(Outcome::Written(rows));

@@ -32,13 +32,17 @@ pub enum Kind {
     Resource,
     /// Somebody asked us to stop.
     Interrupted,
+    /// Whoever asks may not.
+    Denied,
+    /// It is good SQL, and the engine has no way to do it.
+    Unsupported,
 }
 
 impl Kind {
     /// The exit code of a process that ends with this kind of error.
     pub fn exit_code(self) -> u8 {
         match self {
-            Kind::Query => 1,
+            Kind::Query | Kind::Denied | Kind::Unsupported => 1,
             Kind::Usage => 2,
             Kind::Retry => 3,
             Kind::Resource => 4,
@@ -227,8 +231,8 @@ fn convert(error: &DataFusionError) -> Error {
         DataFusionError::ExecutionJoin(source) => {
             Error::query(format!("a worker stopped: {source}"))
         }
-        DataFusionError::NotImplemented(message)
-        | DataFusionError::Plan(message)
+        DataFusionError::NotImplemented(message) => Error::new(Kind::Unsupported, plain(message)),
+        DataFusionError::Plan(message)
         | DataFusionError::Execution(message)
         | DataFusionError::Substrait(message)
         | DataFusionError::Ffi(message) => Error::query(plain(message)),

@@ -19,8 +19,10 @@ use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use url::Url;
 
+mod meter;
 mod progress;
 
+pub use meter::Meter;
 pub use progress::Progress;
 
 use crate::catalog;
@@ -48,6 +50,16 @@ impl Rows {
         plan: LogicalPlan,
         held: Option<Arc<Outputs>>,
     ) -> Result<Self> {
+        Self::start_within(ctx, plan, held, None).await
+    }
+
+    /// The same under a meter of its own, which knows what this statement holds of the memory that all share.
+    pub(crate) async fn start_within(
+        ctx: &SessionContext,
+        plan: LogicalPlan,
+        held: Option<Arc<Outputs>>,
+        meter: Option<&Arc<Meter>>,
+    ) -> Result<Self> {
         let (staged, staging) = stage(ctx, plan.clone())?;
         if let Some(Staging { remote: Some(target), .. }) = &staging
             && target.url.path().ends_with('/')
@@ -57,10 +69,17 @@ impl Rows {
         let started = async {
             let frame = ctx.execute_logical_plan(staged).await?;
             let schema = Arc::new(frame.schema().as_arrow().clone());
-            let task = Arc::new(frame.task_ctx());
+            let task = frame.task_ctx();
+            let task = match meter {
+                Some(meter) => {
+                    let runtime = meter.runtime(&task.runtime_env());
+                    task.with_runtime(runtime)
+                }
+                None => task,
+            };
             let physical = frame.create_physical_plan().await?;
             let progress = Progress::of(&physical);
-            Ok((schema, progress, execute_stream(physical, task)?))
+            Ok((schema, progress, execute_stream(physical, Arc::new(task))?))
         };
         match started.await {
             Ok((schema, progress, stream)) => Ok(Self {

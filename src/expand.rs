@@ -336,7 +336,9 @@ impl TableFunctions {
     pub fn unknown_table(&self, reference: &TableReference) -> Error {
         let error = Error::query(format!("there is no table `{reference}`"));
         let Ok(state) = self.state() else { return error };
-        let names = table_names(&state.read());
+        // Listing the tables may plan views, and must not hold the session meanwhile.
+        let state = state.read_recursive().clone();
+        let names = table_names(&state);
         match nearest(reference.table(), names.iter().map(String::as_str)).as_slice() {
             [] if names.is_empty() => {
                 error.hint("no table is loaded: give files with `--data PATH`")

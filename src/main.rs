@@ -42,6 +42,13 @@ const EXIT_CODES: &str = "Results go to the standard output, everything else to 
 enum Command {
     /// Run SQL files as one job: all are parsed before the first statement runs, and outputs appear together at the end
     Run(Run),
+    /// Serve tables and analyses to BI tools and programs over Arrow Flight SQL
+    #[cfg(feature = "serve")]
+    Serve(comptoir::serve::Options),
+    /// Add users and services that `serve` lets in
+    #[cfg(feature = "serve")]
+    #[command(subcommand)]
+    User(User),
     /// Write a believable shop with known truths, and show its customer segments; `--format csv` writes CSV files
     Demo {
         /// The folder to write, created if it is not there
@@ -54,6 +61,15 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+}
+
+#[cfg(feature = "serve")]
+#[derive(Debug, Subcommand)]
+enum User {
+    /// Add somebody with a password, which is asked for, or read from the standard input
+    Add(comptoir::serve::user::NewUser),
+    /// Add a program, and show its token, which is kept nowhere
+    Token(comptoir::serve::user::NewUser),
 }
 
 #[derive(Args, Debug)]
@@ -199,6 +215,9 @@ fn start(cli: Cli) -> Result<(), End> {
     }
     let runtime = runtime.enable_all().build().map_err(Error::from)?;
     let interactive = cli.command.is_none() && cli.options.sql.is_none();
+    // The server has its own answer too: it lets its queries end.
+    #[cfg(feature = "serve")]
+    let interactive = interactive || matches!(cli.command, Some(Command::Serve(_)));
     let ended = runtime.block_on(async {
         // The prompt has its own answer to Ctrl-C: it keeps the session.
         if interactive {
@@ -242,6 +261,14 @@ async fn go(cli: Cli, mut config: Config) -> Result<(), End> {
         return Ok(script::run(&engine, demo::SHOWCASE, "demo", &output).await?);
     }
     let output = output(&cli.options)?;
+    #[cfg(feature = "serve")]
+    match &cli.command {
+        Some(Command::Serve(options)) => {
+            return Ok(comptoir::serve::run(&config, options, output.remark).await?);
+        }
+        Some(Command::User(user)) => return Ok(add_user(&cli.options, user, output.remark)?),
+        _ => {}
+    }
     let engine = Engine::open(&config).await?;
     match (cli.command, cli.options.sql) {
         (Some(Command::Run(_)), Some(_)) => {
@@ -250,8 +277,26 @@ async fn go(cli: Cli, mut config: Config) -> Result<(), End> {
         (Some(Command::Run(run)), None) => run_job(&engine, run, &output, &config).await,
         (None, Some(sql)) => Ok(script::run(&engine, &sql, "sql", &output).await?),
         (None, None) => prompt(&engine, &output).await,
-        (Some(Command::Demo { .. }), _) => Ok(()),
+        (Some(_), _) => Ok(()),
     }
+}
+
+#[cfg(feature = "serve")]
+fn add_user(options: &Options, user: &User, remark: fn(&str)) -> Result<(), Error> {
+    let file = options.config.clone().unwrap_or_else(|| PathBuf::from(config::FILE));
+    match user {
+        User::Add(user) => {
+            comptoir::serve::user::add(&file, user)?;
+            remark(&format!("`{}` is in `{}`", user.name, file.display()));
+        }
+        User::Token(user) => {
+            let token = comptoir::serve::user::token(&file, user)?;
+            let mut out = std::io::stdout();
+            writeln!(out, "{token}").map_err(Error::from)?;
+            remark(&format!("`{}` is in `{}`; its token is shown this once", user.name, file.display()));
+        }
+    }
+    Ok(())
 }
 
 async fn run_job(

@@ -8,6 +8,10 @@ use datafusion::logical_expr::LogicalPlan;
 use crate::error::Result;
 
 mod read_only;
+mod rights;
+mod who;
+
+pub use who::{Rights, Who};
 
 /// One question asked of every plan.
 pub trait Gate: std::fmt::Debug + Send + Sync {
@@ -20,6 +24,8 @@ pub trait Gate: std::fmt::Debug + Send + Sync {
 pub struct Rules {
     /// Refuse everything that changes a table, a file or the session.
     pub read_only: bool,
+    /// What the session's user may change.
+    pub rights: Rights,
 }
 
 /// The gates of a session, in the order in which a plan meets them.
@@ -28,6 +34,9 @@ pub fn gates(rules: Rules) -> Vec<Box<dyn Gate>> {
     if rules.read_only {
         // First, because what may not be written need not be examined further.
         gates.push(Box::new(read_only::ReadOnly));
+    }
+    if rules.rights < Rights::Admin {
+        gates.push(Box::new(rights::Allowed(rules.rights)));
     }
     gates
 }
