@@ -33,6 +33,24 @@ pub struct Config {
     pub read_only: bool,
     /// What `now()` and `today()` say, in nanoseconds since 1970, UTC; `None` is the clock's time.
     pub as_of: Option<i64>,
+    /// The privacy policy; without one everything is open.
+    pub privacy: Option<Privacy>,
+    /// The role of the policy in which this process asks.
+    pub role: Option<String>,
+}
+
+/// Where the privacy policy stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Privacy {
+    /// In a file of its own: `privacy = "policy.toml"`.
+    File(PathBuf),
+    /// Here: `[privacy]`.
+    Here {
+        /// What stands there.
+        table: toml::Table,
+        /// The folder at which its relative paths start.
+        folder: PathBuf,
+    },
 }
 
 /// A table of the file: `[tables.orders]`.
@@ -58,6 +76,14 @@ struct Written {
     read_only: bool,
     #[serde(default)]
     tables: BTreeMap<String, WrittenTable>,
+    privacy: Option<WrittenPrivacy>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum WrittenPrivacy {
+    File(PathBuf),
+    Here(toml::Table),
 }
 
 #[derive(Debug, Deserialize)]
@@ -126,6 +152,13 @@ impl Config {
             batch_size: None,
             read_only: written.read_only,
             as_of: None,
+            privacy: written.privacy.map(|privacy| match privacy {
+                WrittenPrivacy::File(path) => Privacy::File(folder.join(path)),
+                WrittenPrivacy::Here(table) => {
+                    Privacy::Here { table, folder: folder.to_path_buf() }
+                }
+            }),
+            role: None,
         })
     }
 }

@@ -16,6 +16,7 @@ use futures::future::BoxFuture;
 
 mod check;
 mod prepared;
+mod private;
 mod rehearse;
 
 pub use check::Checked;
@@ -28,7 +29,7 @@ use crate::error::{Error, Kind, Result};
 use crate::execute::Rows;
 use crate::expand::{LISTING, TableFunctions};
 use crate::library::{Library, normalised};
-use crate::policy::{Gate, Rules, gates};
+use crate::policy::{self, Gate, Passed, Rules, gates};
 use crate::session;
 use crate::sink::{self, Outputs, Published};
 use crate::statement::{Severity, Statement, parse};
@@ -40,6 +41,8 @@ pub struct Engine {
     ctx: SessionContext,
     functions: Arc<TableFunctions>,
     gates: Vec<Box<dyn Gate>>,
+    /// Who asks, under a privacy policy.
+    session: Option<policy::Session>,
     prepared: Mutex<prepared::Prepared>,
     tables: Vec<String>,
     /// Where outputs wait, while they do.
@@ -71,10 +74,12 @@ impl Engine {
         Box::pin(async move {
             let (ctx, functions) = session::build(config)?;
             let tables = session::load(&ctx, config).await?;
+            let session = private::open(&ctx, &functions, config).await?;
             Ok(Self {
                 ctx,
                 functions,
                 gates: gates(Rules { read_only: config.read_only }),
+                session,
                 prepared: Mutex::default(),
                 tables,
                 held: Mutex::default(),
@@ -89,6 +94,11 @@ impl Engine {
 
     /// Plans a statement, without running it.
     pub fn plan<'a>(&'a self, statement: &'a Statement) -> BoxFuture<'a, Result<LogicalPlan>> {
+        Box::pin(async move { Ok(self.passed(statement).await?.plan) })
+    }
+
+    /// Plans a statement and sends the plan through the gates.
+    fn passed<'a>(&'a self, statement: &'a Statement) -> BoxFuture<'a, Result<Passed>> {
         Box::pin(async move {
             let mut parsed = rewritten(&self.filled(&statement.parsed)?)?;
             self.functions.inline_scalars(&mut parsed)?;
@@ -96,8 +106,9 @@ impl Engine {
             let plan = state.statement_to_plan(parsed).await;
             let plan = plan.map_err(|e| self.told_of_outputs(self.explain(Error::from(e))))?;
             self.gates.iter().try_for_each(|gate| gate.check(&plan))?;
-            self.refuse_unpublished(&plan)?;
-            Ok(plan)
+            let passed = self.through_policy(plan, &state)?;
+            self.refuse_unpublished(&passed.plan)?;
+            Ok(passed)
         })
     }
 
@@ -127,11 +138,16 @@ impl Engine {
             {
                 return Ok(done);
             }
-            let plan = self.plan(statement).await?;
+            if self.takes_purpose(&statement.parsed)? {
+                return Ok(Outcome::Done);
+            }
+            let Passed { plan, masked, .. } = self.passed(statement).await?;
+            let made = policy::Made::by(&plan);
             let defines = matches!(plan, LogicalPlan::Ddl(_) | LogicalPlan::Statement(_));
             let writes = matches!(plan, LogicalPlan::Copy(_) | LogicalPlan::Dml(_));
-            let rows = Rows::start(&self.ctx, plan, self.held()).await;
+            let rows = Rows::start(&self.ctx, plan, self.held(), masked).await;
             let rows = rows.map_err(|e| self.explain(e))?;
+            self.settle(&made).await?;
             if writes {
                 return Ok(Outcome::Written(rows));
             }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::dml::CopyTo;
@@ -18,7 +19,7 @@ use futures::StreamExt;
 use url::Url;
 
 use crate::catalog;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sink::{self, Output, Outputs, StagingStore};
 
 /// The rows of a statement.
@@ -32,6 +33,20 @@ pub struct Rows {
     /// Where outputs wait that are not to appear yet.
     held: Option<Arc<Outputs>>,
     bytes: u64,
+    /// Whether an error may hold what the session must not see.
+    masked: bool,
+}
+
+/// What is said instead of an error that may hold private values.
+const MASKED: &str =
+    "the statement failed while it read private data; what failed is not shown to this role";
+
+/// The error that may be shown: whose fault it is, and nothing of a row.
+fn masked(error: Error) -> Error {
+    match error.kind {
+        Kind::Interrupted => Error::interrupted(),
+        kind => Error::new(kind, MASKED).hint("ask somebody with the owner's role to run it"),
+    }
 }
 
 impl Rows {
@@ -40,17 +55,20 @@ impl Rows {
         ctx: &SessionContext,
         plan: LogicalPlan,
         held: Option<Arc<Outputs>>,
+        is_masked: bool,
     ) -> Result<Self> {
         let (staged, staging) = stage(ctx, plan.clone())?;
         let started = async {
             let frame = ctx.execute_logical_plan(staged).await?;
             let schema = Arc::new(frame.schema().as_arrow().clone());
-            Ok((schema, frame.execute_stream().await?))
+            Ok::<_, DataFusionError>((schema, frame.execute_stream().await?))
         };
         match started.await {
             Ok((schema, stream)) => {
-                Ok(Self { schema, stream, ctx: ctx.clone(), plan, staging, held, bytes: 0 })
+                let (ctx, masked) = (ctx.clone(), is_masked);
+                Ok(Self { schema, stream, ctx, plan, staging, held, bytes: 0, masked })
             }
+            Err(error) if is_masked => Err(masked(error.into())),
             Err(error) => Err(catalog::explain_failure(ctx, &plan, error).await),
         }
     }
@@ -67,6 +85,9 @@ impl Rows {
             Some(Err(error)) => {
                 if let Some(staging) = self.staging.take() {
                     staging.store.discard();
+                }
+                if self.masked {
+                    return Err(masked(error.into()));
                 }
                 Err(catalog::explain_failure(&self.ctx, &self.plan, error).await)
             }

@@ -132,6 +132,9 @@ struct Options {
     /// Refuse every statement that changes a table, a file or the session
     #[arg(long, global = true)]
     read_only: bool,
+    /// The role of the privacy policy in which to ask, instead of COMPTOIR_ROLE
+    #[arg(long, value_name = "NAME", global = true)]
+    role: Option<String>,
     /// No remarks on the standard error, only errors
     #[arg(short, long, global = true)]
     quiet: bool,
@@ -320,6 +323,7 @@ fn configure(options: &Options) -> Result<Config, Error> {
     if let Some(moment) = &options.as_of {
         config.as_of = Some(config::parse_moment(moment)?);
     }
+    config.role = options.role.clone().or_else(|| std::env::var("COMPTOIR_ROLE").ok());
     config.read_only |= options.read_only;
     Ok(config)
 }

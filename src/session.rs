@@ -52,6 +52,7 @@ pub(crate) fn build(config: &Config) -> Result<(SessionContext, Arc<TableFunctio
         .with_config(settings)
         .with_runtime_env(runtime.build_arc()?)
         .with_default_features()
+        .with_query_planner(Arc::new(crate::policy::Planner))
         .with_physical_optimizer_rule(Arc::new(one_stage::OneStage))
         // Last, when equal plans look equal.
         .with_physical_optimizer_rule(Arc::new(share::ShareSubplans))

@@ -7,6 +7,7 @@ mod cli; // the real program: exit codes, streams, outputs that appear whole
 mod examples; // every `-- example` of sql/ runs and returns what its header promises
 mod generated; // the tables in README.md and sql/README.md are current
 mod oracle; // pandas, on public data
+mod privacy; // the gates: a planted victim, DuckDB, other words for one question
 mod script; // `comptoir run`: parameters, assertions, outputs together, reports, kill -9
 mod shop; // the demo shop matches sql/schema.sql
 mod tidy; // the house rules
