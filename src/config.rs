@@ -39,6 +39,24 @@ pub struct Config {
     pub server: toml::Table,
     /// The folder that relative paths of the file start at.
     pub folder: PathBuf,
+    /// The privacy policy; without one everything is open.
+    pub privacy: Option<Privacy>,
+    /// The role of the policy in which this process asks.
+    pub role: Option<String>,
+}
+
+/// Where the privacy policy stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Privacy {
+    /// In a file of its own: `privacy = "policy.toml"`.
+    File(PathBuf),
+    /// Here: `[privacy]`.
+    Here {
+        /// What stands there.
+        table: toml::Table,
+        /// The folder at which its relative paths start.
+        folder: PathBuf,
+    },
 }
 
 /// A table of the file: `[tables.orders]`.
@@ -72,6 +90,14 @@ struct Written {
     users: toml::Table,
     #[serde(default)]
     tokens: toml::Table,
+    privacy: Option<WrittenPrivacy>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum WrittenPrivacy {
+    File(PathBuf),
+    Here(toml::Table),
 }
 
 #[derive(Debug, Deserialize)]
@@ -141,11 +167,22 @@ impl Config {
             read_only: written.read_only,
             as_of: None,
             views: written.views,
-            server: [("serve", written.serve), ("users", written.users), ("tokens", written.tokens)]
-                .into_iter()
-                .map(|(name, table)| (name.to_string(), toml::Value::Table(table)))
-                .collect(),
+            server: [
+                ("serve", written.serve),
+                ("users", written.users),
+                ("tokens", written.tokens),
+            ]
+            .into_iter()
+            .map(|(name, table)| (name.to_string(), toml::Value::Table(table)))
+            .collect(),
             folder: folder.to_path_buf(),
+            privacy: written.privacy.map(|privacy| match privacy {
+                WrittenPrivacy::File(path) => Privacy::File(folder.join(path)),
+                WrittenPrivacy::Here(table) => {
+                    Privacy::Here { table, folder: folder.to_path_buf() }
+                }
+            }),
+            role: None,
         })
     }
 }
@@ -153,8 +190,13 @@ impl Config {
 impl Config {
     /// All that decides what the names in a statement mean, as one text; not how fast it runs, and not what time it is.
     pub fn identity(&self) -> Result<String> {
-        let fast =
-            Self { memory_limit: None, threads: None, batch_size: None, as_of: None, ..self.clone() };
+        let fast = Self {
+            memory_limit: None,
+            threads: None,
+            batch_size: None,
+            as_of: None,
+            ..self.clone()
+        };
         let mut text = format!("{}\n{fast:?}", std::env::current_dir()?.display());
         let mut folders = self.library.clone();
         while let Some(folder) = folders.pop() {

@@ -21,13 +21,14 @@ mod ingest;
 mod listing;
 mod names;
 mod prepared;
+mod private;
 mod rehearse;
 mod sessions;
 
 pub use check::Checked;
 pub use describe::Described;
 pub use footprint::Footprint;
-pub use ingest::{Ingest, IfExists};
+pub use ingest::{IfExists, Ingest};
 pub use listing::{Listed, Relation};
 pub use names::{Column, Function, Names};
 pub use prepared::literal;
@@ -40,7 +41,7 @@ use crate::error::{Error, Kind, Result};
 use crate::execute::{Meter, Rows};
 use crate::expand::{LISTING, TableFunctions};
 use crate::library::{Library, normalised};
-use crate::policy::{Gate, Who};
+use crate::policy::{self, Gate, Passed, Policy, Who};
 use crate::session;
 use crate::sink::{self, Outputs, Published};
 use crate::statement::{Severity, Statement, parse};
@@ -54,6 +55,10 @@ pub struct Engine {
     who: Who,
     functions: Arc<TableFunctions>,
     gates: Vec<Box<dyn Gate>>,
+    /// The privacy policy, where there is one.
+    policy: Option<Arc<Policy>>,
+    /// Who asks, under it.
+    session: Option<policy::Session>,
     prepared: Mutex<prepared::Prepared>,
     tables: Vec<String>,
     /// Where outputs wait, while they do.
@@ -85,9 +90,11 @@ impl Engine {
     pub fn open(config: &Config) -> BoxFuture<'_, Result<Self>> {
         Box::pin(async move {
             let shared = Arc::new(session::Shared::new(config)?);
-            let mut engine = Self::over(shared, Who::owner())?;
+            let mut engine = Self::over(shared, Who::local(config.role.clone()))?;
             engine.tables = session::load(&engine.ctx, config).await?;
             session::check_published(&engine.ctx, config).await?;
+            engine.policy = private::attach(&engine.ctx, config).await?;
+            engine.enter()?;
             Ok(engine)
         })
     }
@@ -99,6 +106,11 @@ impl Engine {
 
     /// Plans a statement, without running it.
     pub fn plan<'a>(&'a self, statement: &'a Statement) -> BoxFuture<'a, Result<LogicalPlan>> {
+        Box::pin(async move { Ok(self.passed(statement).await?.plan) })
+    }
+
+    /// Plans a statement and sends the plan through the gates.
+    fn passed<'a>(&'a self, statement: &'a Statement) -> BoxFuture<'a, Result<Passed>> {
         Box::pin(async move {
             let mut parsed = rewritten(&self.filled(&statement.parsed)?)?;
             self.functions.inline_scalars(&mut parsed)?;
@@ -106,9 +118,10 @@ impl Engine {
             let plan = state.statement_to_plan(parsed).await;
             let plan = plan.map_err(|e| self.told_of_outputs(self.explain(Error::from(e))))?;
             self.gates.iter().try_for_each(|gate| gate.check(&plan))?;
-            self.refuse_unpublished(&plan)?;
-            self.watch(&plan).await?;
-            Ok(plan)
+            let passed = self.through_policy(plan, &state)?;
+            self.refuse_unpublished(&passed.plan)?;
+            self.watch(&passed.plan).await?;
+            Ok(passed)
         })
     }
 
@@ -147,11 +160,16 @@ impl Engine {
             {
                 return Ok(done);
             }
-            let plan = self.plan(statement).await?;
+            if self.takes_purpose(&statement.parsed)? {
+                return Ok(Outcome::Done);
+            }
+            let Passed { plan, masked, .. } = self.passed(statement).await?;
+            let made = policy::Made::by(&plan);
             let defines = matches!(plan, LogicalPlan::Ddl(_) | LogicalPlan::Statement(_));
             let writes = matches!(plan, LogicalPlan::Copy(_) | LogicalPlan::Dml(_));
-            let rows = Rows::start_within(&self.ctx, plan, self.held(), meter).await;
+            let rows = Rows::start_within(&self.ctx, plan, self.held(), masked, meter).await;
             let rows = rows.map_err(|e| self.explain(e))?;
+            self.settle(&made).await?;
             if writes {
                 return Ok(Outcome::Written(rows));
             }
@@ -237,7 +255,8 @@ impl Engine {
             return Ok(());
         }
         for place in catalog::places_read(plan).iter().filter(|p| catalog::store::is_remote(p)) {
-            let waits = |target: &&std::path::PathBuf| catalog::overlap(place, &target.to_string_lossy());
+            let waits =
+                |target: &&std::path::PathBuf| catalog::overlap(place, &target.to_string_lossy());
             if let Some(target) = targets.iter().find(waits) {
                 return Err(catalog::planned::appears_at_the_end(&target.display().to_string()));
             }

@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::physical_plan::EmptyRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::dml::CopyTo;
+use datafusion::physical_plan::EmptyRecordBatchStream;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
@@ -26,7 +27,7 @@ pub use meter::Meter;
 pub use progress::Progress;
 
 use crate::catalog;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sink::{self, Output, Outputs, StagingStore, Target};
 
 /// The rows of a statement.
@@ -41,6 +42,20 @@ pub struct Rows {
     /// Where outputs wait that are not to appear yet.
     held: Option<Arc<Outputs>>,
     bytes: u64,
+    /// Whether an error may hold what the session must not see.
+    masked: bool,
+}
+
+/// What is said instead of an error that may hold private values.
+const MASKED: &str =
+    "the statement failed while it read private data; what failed is not shown to this role";
+
+/// The error that may be shown: whose fault it is, and nothing of a row.
+fn masked(error: Error) -> Error {
+    match error.kind {
+        Kind::Interrupted => Error::interrupted(),
+        kind => Error::new(kind, MASKED).hint("ask somebody with the owner's role to run it"),
+    }
 }
 
 impl Rows {
@@ -49,8 +64,9 @@ impl Rows {
         ctx: &SessionContext,
         plan: LogicalPlan,
         held: Option<Arc<Outputs>>,
+        is_masked: bool,
     ) -> Result<Self> {
-        Self::start_within(ctx, plan, held, None).await
+        Self::start_within(ctx, plan, held, is_masked, None).await
     }
 
     /// The same under a meter of its own, which knows what this statement holds of the memory that all share.
@@ -58,6 +74,7 @@ impl Rows {
         ctx: &SessionContext,
         plan: LogicalPlan,
         held: Option<Arc<Outputs>>,
+        is_masked: bool,
         meter: Option<&Arc<Meter>>,
     ) -> Result<Self> {
         let (staged, staging) = stage(ctx, plan.clone())?;
@@ -79,10 +96,10 @@ impl Rows {
             };
             let physical = frame.create_physical_plan().await?;
             let progress = Progress::of(&physical);
-            Ok((schema, progress, execute_stream(physical, Arc::new(task))?))
+            Ok::<_, DataFusionError>((schema, progress, execute_stream(physical, Arc::new(task))?))
         };
         match started.await {
-            Ok((schema, progress, stream)) => Ok(Self {
+            Ok::<_, DataFusionError>((schema, progress, stream)) => Ok(Self {
                 schema,
                 stream,
                 ctx: ctx.clone(),
@@ -91,7 +108,9 @@ impl Rows {
                 staging,
                 held,
                 bytes: 0,
+                masked: is_masked,
             }),
+            Err(error) if is_masked => Err(masked(error.into())),
             Err(error) => Err(catalog::explain_failure(ctx, &plan, error).await),
         }
     }
@@ -113,11 +132,15 @@ impl Rows {
             Some(Err(error)) => {
                 if let Some(staging) = self.staging.take() {
                     // The writers stop with the stream, and give back what they were sending.
-                    self.stream = Box::pin(EmptyRecordBatchStream::new(SchemaRef::clone(&self.schema)));
+                    self.stream =
+                        Box::pin(EmptyRecordBatchStream::new(SchemaRef::clone(&self.schema)));
                     staging.store.discard_all().await;
                     if let Some(failure) = staging.store.failure() {
                         return Err(failure);
                     }
+                }
+                if self.masked {
+                    return Err(masked(error.into()));
                 }
                 Err(catalog::explain_failure(&self.ctx, &self.plan, error).await)
             }

@@ -75,5 +75,8 @@ pub mod statement;
 
 mod engine;
 
-pub use engine::{Checked, Column, Described, Engine, Footprint, Function, IfExists, Ingest, Listed, Names, Outcome, Rehearsed, Relation, literal, register};
+pub use engine::{
+    Checked, Column, Described, Engine, Footprint, Function, IfExists, Ingest, Listed, Names,
+    Outcome, Rehearsed, Relation, literal, register,
+};
 pub use error::{Error, Result};

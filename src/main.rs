@@ -159,6 +159,9 @@ struct Options {
     /// Refuse every statement that changes a table, a file or the session
     #[arg(long, global = true)]
     read_only: bool,
+    /// The role of the privacy policy in which to ask, instead of COMPTOIR_ROLE
+    #[arg(long, value_name = "NAME", global = true)]
+    role: Option<String>,
     /// No remarks on the standard error, only errors
     #[arg(short, long, global = true)]
     quiet: bool,
@@ -293,18 +296,17 @@ fn add_user(options: &Options, user: &User, remark: fn(&str)) -> Result<(), Erro
             let token = comptoir::serve::user::token(&file, user)?;
             let mut out = std::io::stdout();
             writeln!(out, "{token}").map_err(Error::from)?;
-            remark(&format!("`{}` is in `{}`; its token is shown this once", user.name, file.display()));
+            remark(&format!(
+                "`{}` is in `{}`; its token is shown this once",
+                user.name,
+                file.display()
+            ));
         }
     }
     Ok(())
 }
 
-async fn run_job(
-    engine: &Engine,
-    run: Run,
-    output: &Output,
-    config: &Config,
-) -> Result<(), End> {
+async fn run_job(engine: &Engine, run: Run, output: &Output, config: &Config) -> Result<(), End> {
     let mut sources = vec![];
     for file in &run.files {
         let path = file.to_string_lossy().into_owned();
@@ -383,6 +385,7 @@ fn configure(options: &Options) -> Result<Config, Error> {
     if let Some(moment) = &options.as_of {
         config.as_of = Some(config::parse_moment(moment)?);
     }
+    config.role = options.role.clone().or_else(|| std::env::var("COMPTOIR_ROLE").ok());
     config.read_only |= options.read_only;
     Ok(config)
 }

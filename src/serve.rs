@@ -206,7 +206,7 @@ fn server(settings: Settings, engine: Engine, workers: tokio::runtime::Handle) -
     let table = Arc::new(queries::QueriesTable(Arc::clone(&queries)));
     engine.add_table(queries::SCHEMA, queries::TABLE, table)?;
     let engine: Arc<dyn desk::Desk> = Arc::new(engine);
-    let nobody = Who { user: "nobody".into(), role: "reader".into(), rights: Rights::Reader };
+    let nobody = Who { user: "nobody".into(), role: None, rights: Rights::Reader };
     let limits = settings.limits.clone();
     Ok(Server {
         sessions: sessions::Sessions::new(

@@ -26,11 +26,14 @@ use crate::expand::TableFunctions;
 use crate::library::Library;
 use crate::policy::{Rights, Who};
 
-pub(crate) use published::check as check_published;
 pub use published::ANALYSES;
+pub(crate) use published::check as check_published;
 
 /// How many memory consumers an error about memory names.
 const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
+
+/// The tables that all sessions share, without the queries that a session shows as tables.
+pub(crate) struct Base(pub(crate) Arc<dyn CatalogProviderList>);
 
 /// What all sessions of a process have in common: memory, disk, files, tables and analyses.
 pub(crate) struct Shared {
@@ -80,6 +83,7 @@ impl Shared {
             .with_information_schema(true)
             .with_extension(Arc::new(catalog::planned::Planned::default()))
             .with_create_default_catalog_and_schema(false)
+            .with_extension(Arc::new(Base(Arc::clone(&self.catalogs))))
             // For tables that show everybody their own.
             .with_extension(Arc::new(who.clone()));
         if let Some(threads) = config.threads {
@@ -97,6 +101,7 @@ impl Shared {
             .with_runtime_env(Arc::clone(&self.runtime))
             .with_catalog_list(Arc::clone(&self.catalogs))
             .with_default_features()
+            .with_query_planner(Arc::new(crate::policy::Planner))
             .with_physical_optimizer_rule(Arc::new(one_stage::OneStage))
             // Last, when equal plans look equal.
             .with_physical_optimizer_rule(Arc::new(share::ShareSubplans))

@@ -9,6 +9,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
@@ -34,7 +35,16 @@ pub(super) fn install(ctx: &SessionContext) {
         .with_config(state.config().clone())
         .with_runtime_env(Arc::clone(state.runtime_env()))
         .build();
-    ctx.register_catalog_list(Arc::new(Catalogs { inner, files: Files(Arc::new(session)) }));
+    let files = Files { session: Arc::new(session), closed: Arc::default() };
+    ctx.register_catalog_list(Arc::new(Catalogs { inner, files }));
+}
+
+/// From now on no path is read: under a privacy policy a file is read as the table that the policy knows, or not at all.
+/// Even its columns' names would tell, for options can make any line of a file the line of names.
+pub(super) fn close(ctx: &SessionContext) {
+    if let Some(catalogs) = ctx.state().catalog_list().downcast_ref::<Catalogs>() {
+        catalogs.files.closed.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The table at a path; `None` when the name is no path.
@@ -58,7 +68,10 @@ fn looks_like_path(text: &str, path: &Path) -> bool {
 }
 
 #[derive(Clone)]
-struct Files(Arc<SessionState>);
+struct Files {
+    session: Arc<SessionState>,
+    closed: Arc<AtomicBool>,
+}
 
 impl fmt::Debug for Files {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -143,7 +156,8 @@ impl SchemaProvider for Tables {
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
         match self.inner.table(name).await? {
             Some(table) => Ok(Some(table)),
-            None => Ok(resolve(&self.files.0, name).await?),
+            None if self.files.closed.load(Ordering::Relaxed) => Ok(None),
+            None => Ok(resolve(&self.files.session, name).await?),
         }
     }
 

@@ -58,8 +58,10 @@ impl Engine {
             let mut parameters: BTreeMap<usize, Option<DataType>> =
                 holes.into_iter().map(|hole| (hole, None)).collect();
             for (name, field) in plan.get_parameter_fields().unwrap_or_default() {
-                if let Some(parameter) =
-                    name.strip_prefix('$').and_then(|n| n.parse().ok()).and_then(|n: usize| parameters.get_mut(&n))
+                if let Some(parameter) = name
+                    .strip_prefix('$')
+                    .and_then(|n| n.parse().ok())
+                    .and_then(|n: usize| parameters.get_mut(&n))
                 {
                     *parameter = field.map(|f| f.data_type().clone());
                 }

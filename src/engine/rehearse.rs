@@ -15,6 +15,7 @@ use super::{Engine, check};
 use crate::catalog::{self, planned::Planned};
 use crate::error::{Error, Result};
 use crate::execute::Rows;
+use crate::policy;
 use crate::statement::Statement;
 
 /// What a statement would do.
@@ -44,6 +45,9 @@ impl Engine {
                 )
             {
                 self.run(statement).await?;
+                return Ok(Rehearsed::default());
+            }
+            if self.takes_purpose(&statement.parsed)? {
                 return Ok(Rehearsed::default());
             }
             let plan = self.plan(statement).await?;
@@ -97,11 +101,16 @@ impl Engine {
         let failed = |e| self.explain(Error::from(e));
         let optimized = state.optimize(plan).map_err(failed)?;
         state.query_planner().create_physical_plan(&optimized, &state).await.map_err(failed)?;
-        Ok(optimized.display_indent().to_string())
+        match self.hides_rows() {
+            true => policy::shown(optimized),
+            false => Ok(optimized.display_indent().to_string()),
+        }
     }
 
     async fn have(&self, plan: LogicalPlan) -> Result<()> {
-        let rows = Rows::start(&self.ctx, plan, None).await.map_err(|e| self.explain(e))?;
-        rows.collect().await.map(drop)
+        let made = policy::Made::by(&plan);
+        let rows = Rows::start(&self.ctx, plan, None, self.hides_rows()).await;
+        rows.map_err(|e| self.explain(e))?.collect().await?;
+        self.settle(&made).await
     }
 }

@@ -17,6 +17,8 @@ impl Engine {
     pub fn session(&self, who: Who) -> Result<Engine> {
         let mut engine = Self::over(Arc::clone(&self.shared), who)?;
         engine.tables.clone_from(&self.tables);
+        engine.policy.clone_from(&self.policy);
+        engine.enter()?;
         Ok(engine)
     }
 
@@ -61,6 +63,8 @@ impl Engine {
             who,
             functions,
             gates: gates(rules),
+            policy: None,
+            session: None,
             prepared: Mutex::default(),
             tables: vec![],
             held: Mutex::default(),

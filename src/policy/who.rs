@@ -8,8 +8,8 @@
 pub struct Who {
     /// The name it is known by.
     pub user: String,
-    /// Its role: what it may see.
-    pub role: String,
+    /// Its role in the privacy policy: what it may see. `None` is the policy's default role.
+    pub role: Option<String>,
     /// Its rights: what it may change.
     pub rights: Rights,
 }
@@ -27,9 +27,15 @@ pub enum Rights {
 }
 
 impl Who {
-    /// The person at the machine, whom the operating system has let in.
-    pub fn owner() -> Self {
-        Self { user: "owner".into(), role: "admin".into(), rights: Rights::Admin }
+    /// The user of this process: who may read its files needs no password.
+    pub fn local(role: Option<String>) -> Self {
+        let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
+        Self { user: user.unwrap_or_else(|_| "local".into()), role, rights: Rights::Admin }
+    }
+
+    /// What logs and limits call its role: that of the policy, or what it may change.
+    pub fn role_name(&self) -> &str {
+        self.role.as_deref().unwrap_or(self.rights.word())
     }
 }
 

@@ -39,7 +39,7 @@ impl AccessLog {
                 "event": "query",
                 "query_id": query.id,
                 "user": query.who.user,
-                "role": query.who.role,
+                "role": query.who.role_name(),
                 "sql": query.sql(),
                 "code": format!("{code:?}"),
                 "rows": query.rows.load(Ordering::Relaxed),

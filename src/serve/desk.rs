@@ -144,7 +144,8 @@ impl Desk for Engine {
             if let Some(values) = values {
                 let statements = parameters::bind(&statement, &described, &values)?;
                 // Values may decide what the columns are.
-                if let (false, Some(first)) = (described.parameters.is_empty(), statements.first()) {
+                if let (false, Some(first)) = (described.parameters.is_empty(), statements.first())
+                {
                     described.schema = self.describe(first).await?.schema;
                 }
                 bound = Some(Arc::new(Statements { engine: self, text: sql, statements }));

@@ -236,7 +236,7 @@ impl Queries {
         let columns: Vec<ArrayRef> = vec![
             number(&|q| q.id),
             text(&|q, _| q.who.user.clone()),
-            text(&|q, _| q.who.role.clone()),
+            text(&|q, _| q.who.role_name().to_string()),
             text(&|q, _| q.session.clone()),
             text(&|q, _| q.sql.clone()),
             text(&|_, t| Query::state(t)),
@@ -245,9 +245,7 @@ impl Queries {
             number(&|q| q.bytes.load(Ordering::Relaxed)),
             number(&|q| q.meter.used() as u64),
             number(&|q| q.meter.peak() as u64),
-            Arc::new(
-                TimestampMicrosecondArray::from_iter_values(asked).with_timezone("+00:00"),
-            ),
+            Arc::new(TimestampMicrosecondArray::from_iter_values(asked).with_timezone("+00:00")),
             seconds(&|q, t| since(q, t.started)),
             seconds(&|q, t| since(q, t.first_row)),
             seconds(&|q, t| since(q, t.ended)),
@@ -300,7 +298,7 @@ impl TableProvider for QueriesTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
         // A session without a user sees nothing.
-        let nobody = Who { user: String::new(), role: String::new(), rights: Rights::Reader };
+        let nobody = Who { user: String::new(), role: None, rights: Rights::Reader };
         let who = session.config().get_extension::<Who>();
         let batch = self.0.batch(who.as_deref().unwrap_or(&nobody))?;
         let table = MemTable::try_new(schema(), vec![vec![batch]])?;

@@ -78,9 +78,8 @@ impl Job {
     /// The rows, as they come.
     pub(super) fn stream(self) -> Result<Sent, Status> {
         let empty = RecordBatch::new_empty(Arc::clone(&self.promised));
-        let mut opening = batches_to_flight_data(&self.promised, vec![empty])
-            .map_err(status::arrow)?
-            .into_iter();
+        let mut opening =
+            batches_to_flight_data(&self.promised, vec![empty]).map_err(status::arrow)?.into_iter();
         let (Some(schema), Some(nothing)) = (opening.next(), opening.next()) else {
             return Err(Status::internal("a schema cannot be encoded"));
         };
@@ -88,13 +87,14 @@ impl Job {
         let (to_client, rows) = mpsc::channel(AHEAD);
         let server = Arc::clone(&self.server);
         let task = Task(server.workers.spawn(self.send(to_client)));
-        let rest = stream::unfold((rows, nothing, task), move |(mut rows, nothing, task)| async move {
-            match tokio::time::timeout(quiet, rows.recv()).await {
-                Ok(Some(sent)) => Some((sent, (rows, nothing, task))),
-                Ok(None) => None,
-                Err(_) => Some((Ok(nothing.clone()), (rows, nothing, task))),
-            }
-        });
+        let rest =
+            stream::unfold((rows, nothing, task), move |(mut rows, nothing, task)| async move {
+                match tokio::time::timeout(quiet, rows.recv()).await {
+                    Ok(Some(sent)) => Some((sent, (rows, nothing, task))),
+                    Ok(None) => None,
+                    Err(_) => Some((Ok(nothing.clone()), (rows, nothing, task))),
+                }
+            });
         Ok(stream::once(async { Ok(schema) }).chain(rest).boxed())
     }
 
@@ -137,10 +137,13 @@ impl Job {
         }
     }
 
-    async fn rows(&self, to_client: &mpsc::Sender<Result<FlightData, Status>>) -> Result<(), Status> {
+    async fn rows(
+        &self,
+        to_client: &mpsc::Sender<Result<FlightData, Status>>,
+    ) -> Result<(), Status> {
         let _seat = self.place.seat().await?;
         self.query.started();
-        let limits = self.server.settings.roles.get(&self.session.who().role).copied();
+        let limits = self.server.settings.roles.get(self.session.who().role_name()).copied();
         let limits = limits.unwrap_or_default();
         let text = self.statements.text();
         let failed = |e: Error| status::drawn(&e, text);
@@ -156,7 +159,7 @@ impl Job {
             }
             let promised = Arc::clone(&self.promised);
             let query = Arc::clone(&self.query);
-            let role = self.session.who().role.clone();
+            let role = self.session.who().role_name().to_string();
             let batches = batches.map(move |batch| {
                 let batch = batch.map_err(status::to_flight)?;
                 let (rows, bytes) = query.sent(batch.num_rows(), 0);

@@ -195,7 +195,9 @@ impl Settings {
             None | Some("utf8") => false,
             Some("view") => true,
             Some(other) => {
-                return Err(Error::usage(format!("[serve] text is `utf8` or `view`; found `{other}`")));
+                return Err(Error::usage(format!(
+                    "[serve] text is `utf8` or `view`; found `{other}`"
+                )));
             }
         };
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
@@ -236,7 +238,8 @@ impl Settings {
                 .into_iter()
                 .map(|(role, l)| {
                     let bytes = l.bytes.as_deref().map(parse_bytes).transpose();
-                    let bytes = bytes.map_err(|e| e.context(format_args!("[serve.limits.{role}]")))?;
+                    let bytes =
+                        bytes.map_err(|e| e.context(format_args!("[serve.limits.{role}]")))?;
                     Ok((role, RoleLimits { rows: l.rows, bytes: bytes.map(|b| b as u64) }))
                 })
                 .collect::<Result<_>>()?,
@@ -354,8 +357,7 @@ fn who(name: &str, written: &WrittenUser) -> Result<Who> {
         Some(word) => rights(word)?,
         None => by_role().unwrap_or_default(),
     };
-    let role = written.role.clone().unwrap_or_else(|| rights.word().to_string());
-    Ok(Who { user: name.to_string(), role, rights })
+    Ok(Who { user: name.to_string(), role: written.role.clone(), rights })
 }
 
 /// The rights of a word, or what words there are.

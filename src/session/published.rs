@@ -101,11 +101,14 @@ impl Views {
         options.catalog.default_schema.clone_from(&self.schema);
         // Places in a text that the user does not see.
         options.sql_parser.collect_spans = false;
-        let [statement] = <[_; 1]>::try_from(parse(sql)?)
-            .map_err(|_| Error::usage("a view is one query"))?;
+        let [statement] =
+            <[_; 1]>::try_from(parse(sql)?).map_err(|_| Error::usage("a view is one query"))?;
         let plan = state.statement_to_plan(statement.parsed).await?;
         match plan {
-            LogicalPlan::Ddl(_) | LogicalPlan::Dml(_) | LogicalPlan::Copy(_) | LogicalPlan::Statement(_) => {
+            LogicalPlan::Ddl(_)
+            | LogicalPlan::Dml(_)
+            | LogicalPlan::Copy(_)
+            | LogicalPlan::Statement(_) => {
                 Err(Error::usage("a view is a query, and changes nothing"))
             }
             plan => Ok(plan),
@@ -123,8 +126,11 @@ impl Views {
 
     /// The views of a schema: all that are published, and the analyses that can be planned.
     fn names(&self, schema: &str) -> Vec<String> {
-        let mut names: Vec<String> =
-            self.schemas.get(schema).map(|views| views.keys().cloned().collect()).unwrap_or_default();
+        let mut names: Vec<String> = self
+            .schemas
+            .get(schema)
+            .map(|views| views.keys().cloned().collect())
+            .unwrap_or_default();
         if schema == ANALYSES {
             names.extend(self.answering());
         }
