@@ -279,7 +279,7 @@ async fn go(cli: Cli, mut config: Config) -> Result<(), End> {
         }
         (Some(Command::Run(run)), None) => run_job(&engine, run, &output, &config).await,
         (None, Some(sql)) => Ok(script::run(&engine, &sql, "sql", &output).await?),
-        (None, None) => prompt(&engine, &output).await,
+        (None, None) => prompt(engine, &output).await,
         (Some(_), _) => Ok(()),
     }
 }
@@ -357,13 +357,13 @@ async fn run_job(engine: &Engine, run: Run, output: &Output, config: &Config) ->
 }
 
 /// A terminal gets a prompt; anything else is a script.
-async fn prompt(engine: &Engine, output: &Output) -> Result<(), End> {
+async fn prompt(engine: Engine, output: &Output) -> Result<(), End> {
     #[cfg(feature = "repl")]
     if std::io::stdin().is_terminal() {
-        return Ok(comptoir::repl::run(engine, output).await?);
+        return Ok(comptoir::repl::run(std::sync::Arc::new(engine), output).await?);
     }
     let text = typed_in().map_err(Error::from)?;
-    Ok(script::run(engine, &text, "standard input", output).await?)
+    Ok(script::run(&engine, &text, "standard input", output).await?)
 }
 
 fn typed_in() -> std::io::Result<String> {

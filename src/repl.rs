@@ -6,6 +6,7 @@
 #![expect(clippy::print_stderr, reason = "a door speaks to people there")]
 
 use std::io::{BufRead, IsTerminal, Write};
+use std::sync::Arc;
 
 use futures::future::LocalBoxFuture;
 
@@ -20,6 +21,7 @@ mod lex;
 mod manual;
 mod pager;
 mod progress;
+mod queries;
 mod session;
 mod show;
 mod text;
@@ -36,12 +38,12 @@ use crate::statement::is_complete;
 const LAST: &str = "_";
 
 /// Reads and runs until the end of the input. Ctrl-C gives up the statement and keeps the session.
-pub fn run<'a>(engine: &'a Engine, output: &'a Output) -> LocalBoxFuture<'a, Result<()>> {
+pub fn run(engine: Arc<Engine>, output: &Output) -> LocalBoxFuture<'_, Result<()>> {
     Box::pin(async move {
         let terminal = std::io::stderr().is_terminal();
         let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-        let mut session = Session::new(engine, output, colours);
         let tables = engine.tables().len();
+        let mut session = Session::new(engine, output, colours);
         (output.remark)(&format!(
             "Comptoir {}: {tables} {}; \\help says what can be typed, Ctrl-D leaves",
             env!("CARGO_PKG_VERSION"),

@@ -263,7 +263,7 @@ impl Helper {
 
     fn in_command(&mut self, line: &str, cursor: usize) -> (usize, Vec<Candidate>) {
         let typed = &line[..cursor];
-        let Some((name, _)) = typed.trim_start().split_once(char::is_whitespace) else {
+        let Some((name, rest)) = typed.trim_start().split_once(char::is_whitespace) else {
             let from = typed.len() - typed.trim_start().len();
             let sign: String =
                 typed.trim_start().chars().take(1).filter(|c| !c.is_alphabetic()).collect();
@@ -276,9 +276,9 @@ impl Helper {
         let from = typed.rfind(char::is_whitespace).map_or(0, |i| i + 1);
         let word = &typed[from..];
         if command.action == Action::Explain {
-            let (inner, candidates) =
-                self.in_statement(&line[name.len() + 1..], cursor - name.len() - 1);
-            return (inner + name.len() + 1, candidates);
+            let start = typed.len() - rest.len();
+            let (inner, candidates) = self.in_statement(&line[start..], cursor - start);
+            return (inner + start, candidates);
         }
         if matches!(command.action, Action::Read | Action::Output | Action::Edit) {
             return (from, files(word, false));
@@ -554,7 +554,7 @@ mod tests {
             ("\\des|", "\\describe"),
             ("\\describe ord|", "orders"),
             ("\\man rfm_sco|", "rfm_score"),
-            ("\\explain SELECT * FROM ord|", "orders"),
+            ("  \\explain  SELECT * FROM ord|", "orders"),
             (".mode ver|", "vertical"),
         ] {
             let found = suggested(ORDERS, text);

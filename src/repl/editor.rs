@@ -61,7 +61,7 @@ impl Editor {
         keys.add_binding(KeyModifiers::ALT, KeyCode::Enter, new_line);
         let menu = IdeMenu::default()
             .with_name(MENU)
-            .with_marker("")
+            .with_marker("> ")
             .with_max_completion_height(12)
             .with_max_description_width(60);
         let hinter = DefaultHinter::default().with_style(Style::new().fg(Color::DarkGray));

@@ -3,7 +3,7 @@
 
 //! One line under a query that takes longer than a second: time, rows, rate, and the time left where it is known.
 
-use std::cell::RefCell;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -20,12 +20,12 @@ const EVERY: Duration = Duration::from_millis(200);
 const BAR: usize = 20;
 
 /// The query at work: it says which plan it runs once it knows.
-#[derive(Default)]
-pub(super) struct Watched(RefCell<Option<Progress>>);
+#[derive(Clone, Default)]
+pub(super) struct Watched(Arc<Mutex<Option<Progress>>>);
 
 impl Watched {
     pub(super) fn is(&self, progress: Progress) {
-        *self.0.borrow_mut() = Some(progress);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
     }
 }
 
@@ -72,7 +72,7 @@ impl Drop for Line {
 }
 
 fn told(elapsed: Duration, watched: &Watched) -> String {
-    let progress = watched.0.borrow();
+    let progress = watched.0.lock().unwrap_or_else(PoisonError::into_inner);
     let (rows, total) = progress.as_ref().map_or((0, None), |p| (p.rows(), p.total()));
     line(elapsed.as_secs_f64(), rows, total)
 }

@@ -16,7 +16,8 @@ mod act;
 
 use super::complete::{Helper, Known};
 use super::lex::lex;
-use super::progress::{Watched, watch};
+use super::progress::Watched;
+use super::queries::Queries;
 use super::show::{self, Drained, Mode};
 use super::text::{Part, parts};
 use super::{LAST, command, folders, pager};
@@ -24,6 +25,7 @@ use crate::diagnostic;
 use crate::engine::{Engine, Names, Outcome};
 use crate::error::{Error, Kind, Result};
 use crate::script::{self, Output, bind};
+use crate::sink::Out;
 use crate::statement::{
     Assertion, Parameter, Severity, Statement, Values, parameters, parse_after,
 };
@@ -43,8 +45,9 @@ pub(super) enum Next {
 }
 
 pub(super) struct Session<'a> {
-    engine: &'a Engine,
+    engine: Arc<Engine>,
     output: &'a Output,
+    queries: Queries,
     names: Names,
     colours: bool,
     mode: Mode,
@@ -65,12 +68,13 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(engine: &'a Engine, output: &'a Output, colours: bool) -> Self {
+    pub(super) fn new(engine: Arc<Engine>, output: &'a Output, colours: bool) -> Self {
         let names = engine.names();
         let gives_last = !names.tables().iter().any(|t| t == LAST);
         Session {
             engine,
             output,
+            queries: Queries::default(),
             names,
             colours,
             mode: Mode::named(output.format.name).unwrap_or(Mode::Format(output.format)),
@@ -177,7 +181,7 @@ impl<'a> Session<'a> {
             self.declare(parameter);
         }
         let ready = self.with_values(text)?;
-        let values = bind::values(self.engine, &ready, &self.values).await?;
+        let values = bind::values(&self.engine, &ready, &self.values).await?;
         for statement in parse_after(text, &ready, &values)? {
             self.typed.clone_from(&statement.text);
             self.one(&statement).await.map_err(|error| match error.kind {
@@ -227,39 +231,19 @@ impl<'a> Session<'a> {
         }
         // A progress line between the lines of a result would spoil both.
         let streams = matches!(self.mode, Mode::Format(_)) && self.file.is_none();
-        let (engine, output, mode) = (self.engine, self.output, self.mode);
-        let (file, quiet) = (self.file.clone(), streams && std::io::stdout().is_terminal());
+        let quiet = streams && std::io::stdout().is_terminal();
         let visible = !quiet && std::io::stderr().is_terminal();
         let watched = Watched::default();
-        let work = watch(visible, &watched, async {
-            Ok(match engine.run(statement).await? {
-                Outcome::Done => Got::Done,
-                Outcome::Written(mut rows) => {
-                    watched.is(rows.progress());
-                    let mut batches = vec![];
-                    while let Some(batch) = rows.next().await? {
-                        batches.push(batch);
-                    }
-                    Got::Written(script::count(&batches))
-                }
-                Outcome::Rows(rows) => {
-                    watched.is(rows.progress());
-                    match (&file, mode) {
-                        (Some(file), mode) => {
-                            let (drained, staged) = show::to_file(rows, file, mode).await?;
-                            staged.publish()?;
-                            Got::Filed(drained)
-                        }
-                        (None, Mode::Format(format)) => {
-                            let sink = format.open((output.stdout)(), rows.schema())?;
-                            Got::Streamed(show::drain(rows, Some(sink)).await?)
-                        }
-                        (None, _) => Got::Rows(show::drain(rows, None).await?),
-                    }
-                }
-            })
-        });
-        let got = interruptible(work).await?;
+        let work = Work {
+            engine: Arc::clone(&self.engine),
+            statement: statement.clone(),
+            mode: self.mode,
+            file: self.file.clone(),
+            stdout: self.output.stdout,
+            watched: watched.clone(),
+        };
+        let got = self.queries.run(visible, &watched, work.run()).await?;
+        let output = self.output;
         let time = start.elapsed().as_secs_f64();
         let timed =
             |what: String| if self.timing { format!("{what} in {time:.3} s") } else { what };
@@ -298,7 +282,11 @@ impl<'a> Session<'a> {
         assertion: &Assertion,
         start: Instant,
     ) -> Result<()> {
-        let checked = interruptible(self.engine.check(statement, assertion, FAILING, None)).await?;
+        let watched = Watched::default();
+        let (engine, one, what) = (Arc::clone(&self.engine), statement.clone(), assertion.clone());
+        let work = async move { engine.check(&one, &what, FAILING, None).await };
+        let visible = std::io::stderr().is_terminal();
+        let checked = self.queries.run(visible, &watched, work).await?;
         let Some(error) = checked.failure(statement, assertion) else {
             let time = start.elapsed().as_secs_f64();
             (self.output.remark)(&format!("the assertion holds, found in {time:.3} s"));
@@ -340,6 +328,46 @@ impl<'a> Session<'a> {
     }
 }
 
+/// A statement on its way to a result; it owns what it needs, because it runs on another thread.
+struct Work {
+    engine: Arc<Engine>,
+    statement: Statement,
+    mode: Mode,
+    file: Option<PathBuf>,
+    stdout: fn() -> Out,
+    watched: Watched,
+}
+
+impl Work {
+    async fn run(self) -> Result<Got> {
+        let mut rows = match self.engine.run(&self.statement).await? {
+            Outcome::Done => return Ok(Got::Done),
+            Outcome::Written(mut rows) => {
+                self.watched.is(rows.progress());
+                let mut batches = vec![];
+                while let Some(batch) = rows.next().await? {
+                    batches.push(batch);
+                }
+                return Ok(Got::Written(script::count(&batches)));
+            }
+            Outcome::Rows(rows) => rows,
+        };
+        self.watched.is(rows.progress());
+        Ok(match (&self.file, self.mode) {
+            (Some(file), mode) => {
+                let (drained, staged) = show::to_file(rows, file, mode).await?;
+                staged.publish()?;
+                Got::Filed(drained)
+            }
+            (None, Mode::Format(format)) => {
+                let sink = format.open((self.stdout)(), rows.schema())?;
+                Got::Streamed(show::drain(&mut rows, Some(sink)).await?)
+            }
+            (None, _) => Got::Rows(show::drain(&mut rows, None).await?),
+        })
+    }
+}
+
 /// What a statement gave.
 enum Got {
     Done,
@@ -356,23 +384,4 @@ fn width() -> Option<usize> {
 
 fn counted(rows: u64) -> String {
     if rows == 1 { "1 row".into() } else { format!("{rows} rows") }
-}
-
-/// Gives up the work at Ctrl-C. Work that does not let go is left at a second one, together with the process.
-async fn interruptible<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let guard = tokio::spawn(async {
-        for _ in 0..2 {
-            if tokio::signal::ctrl_c().await.is_err() {
-                return;
-            }
-        }
-        std::process::exit(i32::from(Kind::Interrupted.exit_code()));
-    });
-    let done = tokio::select! {
-        biased;
-        Ok(()) = tokio::signal::ctrl_c() => Err(Error::interrupted()),
-        done = work => done,
-    };
-    guard.abort();
-    done
 }

@@ -75,7 +75,7 @@ pub(super) struct Drained {
 }
 
 /// Reads a result; a sink gets all of it, and without one reading may stop early.
-pub(super) async fn drain(mut rows: Rows, mut sink: Option<Box<dyn Sink>>) -> Result<Drained> {
+pub(super) async fn drain(rows: &mut Rows, mut sink: Option<Box<dyn Sink>>) -> Result<Drained> {
     let mut all = Drained {
         schema: SchemaRef::clone(rows.schema()),
         batches: vec![],
@@ -200,7 +200,11 @@ pub(super) fn plan(drained: &Drained) -> Result<Option<String>> {
 }
 
 /// Writes a result to a file that appears whole; in the format of its name, or else of the mode.
-pub(super) async fn to_file(rows: Rows, file: &Path, mode: Mode) -> Result<(Drained, StagedFile)> {
+pub(super) async fn to_file(
+    mut rows: Rows,
+    file: &Path,
+    mode: Mode,
+) -> Result<(Drained, StagedFile)> {
     let format = match (Format::of_file(file), mode) {
         (Some(format), _) | (None, Mode::Format(format)) => format,
         (None, _) => {
@@ -214,7 +218,7 @@ pub(super) async fn to_file(rows: Rows, file: &Path, mode: Mode) -> Result<(Drai
     let staged = StagedFile::create(file)?;
     let out: Out = Box::new(BufWriter::new(staged.file().try_clone()?));
     let sink = format.open(out, rows.schema())?;
-    Ok((drain(rows, Some(sink)).await?, staged))
+    Ok((drain(&mut rows, Some(sink)).await?, staged))
 }
 
 /// Prints a text and what it leaves out.

@@ -252,7 +252,7 @@ impl Session<'_> {
         let text = if value.eq_ignore_ascii_case("null") { None } else { Some(value.clone()) };
         let given = [(name.clone(), text)].into();
         // Its type refuses what it does not hold, now and not at its first use.
-        super::bind::values(self.engine, std::slice::from_ref(&parameter), &given)
+        super::bind::values(&self.engine, std::slice::from_ref(&parameter), &given)
             .await
             .map_err(|e| Error { span: None, ..e })?;
         self.values.extend(given);
