@@ -25,7 +25,7 @@ use datafusion::logical_expr::{
     Projection, Subquery, SubqueryAlias, TableScan, TableSource, Window,
 };
 
-use super::declarations::Role;
+use super::declarations::{Role, SmallGroups};
 use super::guarded::{Guarded, guarded};
 use super::join;
 use super::persons;
@@ -57,7 +57,6 @@ pub(super) enum Author {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trail {
     pub(super) tables: BTreeSet<String>,
-    pub(super) columns: BTreeSet<(String, String, &'static str)>,
     pub(super) steps: Vec<(String, String)>,
     /// Whether private rows are read.
     pub(super) private: bool,
@@ -69,6 +68,10 @@ pub(super) struct Gate<'a> {
     session: &'a SessionState,
     /// The smallest group: the strictest of the role's and of every table that the statement reads.
     k: Cell<usize>,
+    /// Whether small groups become one.
+    merges: bool,
+    /// The largest share of a sum that one person may hold.
+    dominance: Option<f64>,
     pub(super) trail: RefCell<Trail>,
 }
 
@@ -81,6 +84,8 @@ impl<'a> Gate<'a> {
             reading,
             session,
             k: Cell::new(usize::try_from(role.k).unwrap_or(usize::MAX)),
+            merges: role.small_groups == SmallGroups::Merge,
+            dominance: role.dominance,
             trail: RefCell::default(),
         }
     }
@@ -283,7 +288,7 @@ impl<'a> Gate<'a> {
                     state => self.over(plan, vec![input.plan], state, author),
                 }
             }
-            LogicalPlan::Extension(extension) => self.extension(extension),
+            LogicalPlan::Extension(extension) => self.extension(extension, author),
             LogicalPlan::Explain(_)
             | LogicalPlan::Analyze(_)
             | LogicalPlan::Statement(_)
@@ -362,7 +367,7 @@ impl<'a> Gate<'a> {
     }
 
     /// An expansion, or what a caller gave to one.
-    fn extension(&self, extension: &Extension) -> Result<Node> {
+    fn extension(&self, extension: &Extension, author: Author) -> Result<Node> {
         let Some(marker) = Marker::of(extension) else {
             return Err(refusal(
                 Code::NotAllowed,
@@ -384,6 +389,10 @@ impl<'a> Gate<'a> {
             Origin::Analysis { name, grain, groups, given_columns } => {
                 let node = self.node(&marker.input, Author::Analysis)?;
                 let State::Private(private) = node.state else { return Ok(node) };
+                // What an analysis makes of another's result is its own affair: the outermost result is released.
+                if author == Author::Analysis && !*given_columns {
+                    return Ok(Node { plan: node.plan, state: State::Private(private) });
+                }
                 if *given_columns {
                     return Err(refusal(
                         Code::NotAllowed,
@@ -594,23 +603,28 @@ impl<'a> Gate<'a> {
         calls: Vec<Expr>,
     ) -> Result<Node> {
         let sets = matches!(keys.first(), Some(Expr::GroupingSet(_)));
+        if sets {
+            no_set_twice(&keys)?;
+        }
         let second_moment = calls.iter().any(is_second_moment);
         let k = if second_moment { self.limit() } else { self.k.get() };
-        let schema = Arc::clone(input.schema());
-        let mut all: Vec<Expr> = vec![];
-        let mut checked: Vec<Option<(String, datafusion::arrow::datatypes::DataType)>> = vec![];
-        for call in calls {
-            match super::checked::sum(&call, &schema)? {
-                Some((sum, data_type)) => {
-                    checked.push(Some((call.schema_name().to_string(), data_type)));
-                    all.push(sum.alias(self.hidden("sum")));
-                }
-                None => {
-                    checked.push(None);
-                    all.push(call);
-                }
+        // What the statement expects to find above: the keys, the number of the grouping set, the calls.
+        let asked = Aggregate::try_new(Arc::new(input.clone()), keys.clone(), calls.clone())?;
+        let before = asked.schema.fields().len() - calls.len();
+        let (input, keys, merged) = match self.merges && !sets && !each.is_empty() {
+            true => {
+                let (input, keys) = super::merge::small_groups(self, input, private, each, k)?;
+                (input, keys, 1)
             }
-        }
+            false => (input, keys, 0),
+        };
+        let schema = Arc::clone(input.schema());
+        let measures: Vec<super::checked::Measure> = calls
+            .iter()
+            .map(|call| super::checked::measure(self, call, &schema, private, self.dominance))
+            .collect::<Result<_>>()?;
+        let mut all: Vec<Expr> = measures.iter().map(|m| m.call.clone()).collect();
+        all.extend(measures.iter().filter_map(|m| m.share.as_ref().map(|(share, _)| share.clone())));
         let width = all.len();
         for support in &private.supports {
             all.push(counted(&support.column, self.limit()).alias(self.hidden("persons")));
@@ -624,26 +638,19 @@ impl<'a> Gate<'a> {
                 return Err(refusal(Code::NotAllowed, "grouping sets over rows that were grouped before")
                     .hint("write one GROUP BY for each set"));
             }
-            all.push(
-                datafusion::functions_aggregate::expr_fn::count_distinct(Expr::Column(support.column.clone()))
-                    .alias(self.hidden("count")),
-            );
+            let unit = Expr::Column(support.column.clone());
+            let count = datafusion::functions_aggregate::expr_fn::count_distinct(unit);
+            all.push(count.alias(self.hidden("count")));
         }
         let aggregate = Aggregate::try_new(Arc::new(input), keys, all)?;
-        let before = each.len() + usize::from(sets);
-        let lattice = match sets {
-            true => {
-                no_set_twice(&aggregate.group_expr)?;
-                Some(super::complement::Lattice {
-                    id: each.len(),
-                    keys: (0..each.len()).collect(),
-                    count: aggregate.schema.fields().len() - 1,
-                })
-            }
-            false => None,
-        };
-        let supports = (0..private.supports.len()).map(|i| before + width + i).collect();
-        let original: Vec<Column> = (0..before + width)
+        let first = before + merged;
+        let lattice = sets.then(|| super::complement::Lattice {
+            id: each.len(),
+            keys: (0..each.len()).collect(),
+            count: aggregate.schema.fields().len() - 1,
+        });
+        let supports = (0..private.supports.len()).map(|i| first + width + i).collect();
+        let made: Vec<Column> = (0..first + calls.len())
             .map(|i| Column::from(aggregate.schema.qualified_field(i)))
             .collect();
         self.step(
@@ -653,18 +660,20 @@ impl<'a> Gate<'a> {
                 false => format!("released: groups of at least {k} persons"),
             },
         );
-        let released = Release::of(LogicalPlan::Aggregate(aggregate), Demand { supports, k, lattice })?;
-        if checked.iter().all(Option::is_none) {
-            return Ok(Node { plan: released, state: State::Released });
-        }
-        let shown: Vec<Expr> = original
-            .into_iter()
-            .enumerate()
-            .map(|(i, column)| match i.checked_sub(before).and_then(|c| checked[c].clone()) {
-                Some((name, data_type)) => super::checked::fitted(column, data_type).alias(name),
-                None => Expr::Column(column),
+        let demand = Demand { supports, k, lattice };
+        let released = Release::of(LogicalPlan::Aggregate(aggregate), demand)?;
+        // What was added for the policy goes, and the rest gets the names that the statement knows.
+        let shown: Vec<Expr> = (0..before + calls.len())
+            .map(|i| {
+                let (qualifier, field) = asked.schema.qualified_field(i);
+                let expr = match i.checked_sub(before) {
+                    None => Expr::Column(made[i].clone()),
+                    Some(call) => measures[call].shown(made[first + call].clone())?,
+                };
+                let same = matches!(&expr, Expr::Column(c) if c.name == *field.name() && c.relation.as_ref() == qualifier);
+                Ok(if same { expr } else { expr.alias_qualified(qualifier.cloned(), field.name()) })
             })
-            .collect();
+            .collect::<Result<_>>()?;
         let plan = LogicalPlan::Projection(Projection::try_new(shown, Arc::new(released))?);
         Ok(Node { plan, state: State::Released })
     }
@@ -916,7 +925,7 @@ pub(super) fn analysed(column: &Column) -> Info {
     }
 }
 
-fn counted(column: &Column, limit: usize) -> Expr {
+pub(super) fn counted(column: &Column, limit: usize) -> Expr {
     Expr::AggregateFunction(AggregateFunction::new_udf(
         Arc::new(persons::persons(limit)),
         vec![Expr::Column(column.clone())],
