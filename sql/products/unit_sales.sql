@@ -30,6 +30,7 @@
 -- returns  promo BOOLEAN whether the relation says that it was sold in a promotion; NULL where it does not say
 -- returns  currency VARCHAR the currency of the prices; NULL where nothing says
 -- grain    one row per line of an order that counts
+-- groups   sku, promo, currency
 -- source   net sales as dbt_shopify defines them, a line at a time: price times quantity less discount
 -- example  SELECT sku, sum(quantity) AS units, sum(net_sales) AS net_sales FROM unit_sales() GROUP BY sku ORDER BY units DESC LIMIT 10
 CREATE MACRO unit_sales(

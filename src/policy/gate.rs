@@ -25,7 +25,7 @@ use datafusion::logical_expr::{
     Projection, Subquery, SubqueryAlias, TableScan, TableSource, Window,
 };
 
-use super::declarations::Role;
+use super::declarations::{Role, SmallGroups};
 use super::guarded::{Guarded, guarded};
 use super::join;
 use super::persons;
@@ -57,7 +57,6 @@ pub(super) enum Author {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trail {
     pub(super) tables: BTreeSet<String>,
-    pub(super) columns: BTreeSet<(String, String, &'static str)>,
     pub(super) steps: Vec<(String, String)>,
     /// Whether private rows are read.
     pub(super) private: bool,
@@ -69,6 +68,10 @@ pub(super) struct Gate<'a> {
     session: &'a SessionState,
     /// The smallest group: the strictest of the role's and of every table that the statement reads.
     k: Cell<usize>,
+    /// Whether small groups become one.
+    merges: bool,
+    /// The largest share of a sum that one person may hold.
+    dominance: Option<f64>,
     pub(super) trail: RefCell<Trail>,
 }
 
@@ -81,6 +84,8 @@ impl<'a> Gate<'a> {
             reading,
             session,
             k: Cell::new(usize::try_from(role.k).unwrap_or(usize::MAX)),
+            merges: role.small_groups == SmallGroups::Merge,
+            dominance: role.dominance,
             trail: RefCell::default(),
         }
     }
@@ -152,9 +157,7 @@ impl<'a> Gate<'a> {
             LogicalPlan::Projection(projection) => {
                 let input = self.node(&projection.input, author)?;
                 match input.state {
-                    State::Private(private) => {
-                        self.project(projection, input.plan, private, author)
-                    }
+                    State::Private(private) => self.project(projection, input.plan, private, author),
                     state => self.over(plan, vec![input.plan], state, author),
                 }
             }
@@ -196,9 +199,7 @@ impl<'a> Gate<'a> {
                         self.group(input.plan, private, keys, vec![], author)
                     }
                     (State::Private(private), Author::User) => {
-                        Err(self.below("DISTINCT", &private).hint(
-                            "write GROUP BY instead: `SELECT city FROM customers GROUP BY city`",
-                        ))
+                        Err(self.below("DISTINCT", &private).hint("write GROUP BY instead: `SELECT city FROM customers GROUP BY city`"))
                     }
                     (state, _) => self.over(plan, vec![input.plan], state, author),
                 }
@@ -287,16 +288,17 @@ impl<'a> Gate<'a> {
                     state => self.over(plan, vec![input.plan], state, author),
                 }
             }
-            LogicalPlan::Extension(extension) => self.extension(extension),
+            LogicalPlan::Extension(extension) => self.extension(extension, author),
             LogicalPlan::Explain(_)
             | LogicalPlan::Analyze(_)
             | LogicalPlan::Statement(_)
             | LogicalPlan::Dml(_)
             | LogicalPlan::Ddl(_)
             | LogicalPlan::Copy(_)
-            | LogicalPlan::DescribeTable(_) => {
-                Err(refusal(Code::NotAllowed, "a statement stands within a query"))
-            }
+            | LogicalPlan::DescribeTable(_) => Err(refusal(
+                Code::NotAllowed,
+                "a statement stands within a query",
+            )),
         }
     }
 
@@ -330,26 +332,19 @@ impl<'a> Gate<'a> {
 
     fn below(&self, word: &str, private: &Private) -> Error {
         let tables = tables_of(private);
-        refusal(Code::NotAllowed, format!("{word} cannot stand below the groups of {tables}")).hint(
-            "group first, and write it over the groups: `SELECT * FROM (SELECT … GROUP BY …) …`",
-        )
+        refusal(Code::NotAllowed, format!("{word} cannot stand below the groups of {tables}"))
+            .hint("group first, and write it over the groups: `SELECT * FROM (SELECT … GROUP BY …) …`")
     }
 
     /// A table, behind what the policy says of it.
     fn scan(&self, scan: &TableScan) -> Result<Node> {
         let name = scan.table_name.to_string();
         if scan.projection.is_some() || !scan.filters.is_empty() || scan.fetch.is_some() {
-            return Err(refusal(
-                Code::NotAllowed,
-                format!("the scan of `{name}` comes with conditions of its own"),
-            ));
+            return Err(refusal(Code::NotAllowed, format!("the scan of `{name}` comes with conditions of its own")));
         }
         let Some(provider) = guarded(&scan.source) else {
             if self.reading.policy.is_public_leaf(scan) {
-                return Ok(Node {
-                    plan: LogicalPlan::TableScan(scan.clone()),
-                    state: State::Public,
-                });
+                return Ok(Node { plan: LogicalPlan::TableScan(scan.clone()), state: State::Public });
             }
             return Err(undeclared(&name));
         };
@@ -364,10 +359,7 @@ impl<'a> Gate<'a> {
                 let classes: BTreeSet<&str> =
                     private.columns.iter().map(|(_, info)| info.class.word()).collect();
                 let classes: Vec<&str> = classes.into_iter().collect();
-                self.step(
-                    "scan",
-                    format!("`{name}` is private: columns of class {}", classes.join(", ")),
-                );
+                self.step("scan", format!("`{name}` is private: columns of class {}", classes.join(", ")));
             }
             (state, _) => self.step("scan", format!("`{name}` is {}", state.word())),
         }
@@ -375,7 +367,7 @@ impl<'a> Gate<'a> {
     }
 
     /// An expansion, or what a caller gave to one.
-    fn extension(&self, extension: &Extension) -> Result<Node> {
+    fn extension(&self, extension: &Extension, author: Author) -> Result<Node> {
         let Some(marker) = Marker::of(extension) else {
             return Err(refusal(
                 Code::NotAllowed,
@@ -388,10 +380,7 @@ impl<'a> Gate<'a> {
                 match &node.state {
                     State::Private(private) if !is_as_declared(&marker.input) => Err(refusal(
                         Code::NotAllowed,
-                        format!(
-                            "an analysis reads {} through a query of this statement",
-                            tables_of(private)
-                        ),
+                        format!("an analysis reads {} through a query of this statement", tables_of(private)),
                     )
                     .hint("give the table itself; filter and group what the analysis returns")),
                     State::Private(_) | State::Public | State::Released => Ok(node),
@@ -400,6 +389,10 @@ impl<'a> Gate<'a> {
             Origin::Analysis { name, grain, groups, given_columns } => {
                 let node = self.node(&marker.input, Author::Analysis)?;
                 let State::Private(private) = node.state else { return Ok(node) };
+                // What an analysis makes of another's result is its own affair: the outermost result is released.
+                if author == Author::Analysis && !*given_columns {
+                    return Ok(Node { plan: node.plan, state: State::Private(private) });
+                }
                 if *given_columns {
                     return Err(refusal(
                         Code::NotAllowed,
@@ -422,13 +415,7 @@ impl<'a> Gate<'a> {
         private: Private,
     ) -> Result<Node> {
         if !private.supports.iter().any(|s| s.by_person) {
-            self.step(
-                "analysis",
-                format!(
-                    "`{name}` gives {grain}: rows of fewer than {} persons are left out",
-                    self.k.get()
-                ),
-            );
+            self.step("analysis", format!("`{name}` gives {grain}: rows of fewer than {} persons are left out", self.k.get()));
             let columns = private.columns.iter().map(|(c, _)| c.clone()).collect();
             return self.release(plan, &private, self.k.get(), columns);
         }
@@ -590,8 +577,7 @@ impl<'a> Gate<'a> {
                 let column = Column::from(aggregate.schema.qualified_field(i));
                 let info = if i < key_infos.len() {
                     key_infos[i].clone()
-                } else if let Some(info) = i.checked_sub(first_call).and_then(|c| call_infos.get(c))
-                {
+                } else if let Some(info) = i.checked_sub(first_call).and_then(|c| call_infos.get(c)) {
                     info.clone()
                 } else {
                     analysed(&column)
@@ -599,8 +585,7 @@ impl<'a> Gate<'a> {
                 (column, info)
             })
             .collect();
-        let keys =
-            (!sets).then(|| columns[..key_infos.len()].iter().map(|(c, _)| c.clone()).collect());
+        let keys = (!sets).then(|| columns[..key_infos.len()].iter().map(|(c, _)| c.clone()).collect());
         if author == Author::User {
             self.step("aggregate", "one row a person: private until it is grouped again");
         }
@@ -618,64 +603,54 @@ impl<'a> Gate<'a> {
         calls: Vec<Expr>,
     ) -> Result<Node> {
         let sets = matches!(keys.first(), Some(Expr::GroupingSet(_)));
+        if sets {
+            no_set_twice(&keys)?;
+        }
         let second_moment = calls.iter().any(is_second_moment);
         let k = if second_moment { self.limit() } else { self.k.get() };
-        let schema = Arc::clone(input.schema());
-        let mut all: Vec<Expr> = vec![];
-        let mut checked: Vec<Option<(String, datafusion::arrow::datatypes::DataType)>> = vec![];
-        for call in calls {
-            match super::checked::sum(&call, &schema)? {
-                Some((sum, data_type)) => {
-                    checked.push(Some((call.schema_name().to_string(), data_type)));
-                    all.push(sum.alias(self.hidden("sum")));
-                }
-                None => {
-                    checked.push(None);
-                    all.push(call);
-                }
+        // What the statement expects to find above: the keys, the number of the grouping set, the calls.
+        let asked = Aggregate::try_new(Arc::new(input.clone()), keys.clone(), calls.clone())?;
+        let before = asked.schema.fields().len() - calls.len();
+        let (input, keys, merged) = match self.merges && !sets && !each.is_empty() {
+            true => {
+                let (input, keys) = super::merge::small_groups(self, input, private, each, k)?;
+                (input, keys, 1)
             }
-        }
+            false => (input, keys, 0),
+        };
+        let schema = Arc::clone(input.schema());
+        let measures: Vec<super::checked::Measure> = calls
+            .iter()
+            .map(|call| super::checked::measure(self, call, &schema, private, self.dominance))
+            .collect::<Result<_>>()?;
+        let mut all: Vec<Expr> = measures.iter().map(|m| m.call.clone()).collect();
+        all.extend(measures.iter().filter_map(|m| m.share.as_ref().map(|(share, _)| share.clone())));
         let width = all.len();
         for support in &private.supports {
             all.push(counted(&support.column, self.limit()).alias(self.hidden("persons")));
         }
         if sets {
             let [support] = private.supports.as_slice() else {
-                return Err(refusal(
-                    Code::NotAllowed,
-                    "grouping sets over rows of several kinds of units",
-                )
-                .hint("write one GROUP BY for each set"));
+                return Err(refusal(Code::NotAllowed, "grouping sets over rows of several kinds of units")
+                    .hint("write one GROUP BY for each set"));
             };
             if support.is_set {
-                return Err(refusal(
-                    Code::NotAllowed,
-                    "grouping sets over rows that were grouped before",
-                )
-                .hint("write one GROUP BY for each set"));
+                return Err(refusal(Code::NotAllowed, "grouping sets over rows that were grouped before")
+                    .hint("write one GROUP BY for each set"));
             }
-            all.push(
-                datafusion::functions_aggregate::expr_fn::count_distinct(Expr::Column(
-                    support.column.clone(),
-                ))
-                .alias(self.hidden("count")),
-            );
+            let unit = Expr::Column(support.column.clone());
+            let count = datafusion::functions_aggregate::expr_fn::count_distinct(unit);
+            all.push(count.alias(self.hidden("count")));
         }
         let aggregate = Aggregate::try_new(Arc::new(input), keys, all)?;
-        let before = each.len() + usize::from(sets);
-        let lattice = match sets {
-            true => {
-                no_set_twice(&aggregate.group_expr)?;
-                Some(super::complement::Lattice {
-                    id: each.len(),
-                    keys: (0..each.len()).collect(),
-                    count: aggregate.schema.fields().len() - 1,
-                })
-            }
-            false => None,
-        };
-        let supports = (0..private.supports.len()).map(|i| before + width + i).collect();
-        let original: Vec<Column> = (0..before + width)
+        let first = before + merged;
+        let lattice = sets.then(|| super::complement::Lattice {
+            id: each.len(),
+            keys: (0..each.len()).collect(),
+            count: aggregate.schema.fields().len() - 1,
+        });
+        let supports = (0..private.supports.len()).map(|i| first + width + i).collect();
+        let made: Vec<Column> = (0..first + calls.len())
             .map(|i| Column::from(aggregate.schema.qualified_field(i)))
             .collect();
         self.step(
@@ -685,19 +660,20 @@ impl<'a> Gate<'a> {
                 false => format!("released: groups of at least {k} persons"),
             },
         );
-        let released =
-            Release::of(LogicalPlan::Aggregate(aggregate), Demand { supports, k, lattice })?;
-        if checked.iter().all(Option::is_none) {
-            return Ok(Node { plan: released, state: State::Released });
-        }
-        let shown: Vec<Expr> = original
-            .into_iter()
-            .enumerate()
-            .map(|(i, column)| match i.checked_sub(before).and_then(|c| checked[c].clone()) {
-                Some((name, data_type)) => super::checked::fitted(column, data_type).alias(name),
-                None => Expr::Column(column),
+        let demand = Demand { supports, k, lattice };
+        let released = Release::of(LogicalPlan::Aggregate(aggregate), demand)?;
+        // What was added for the policy goes, and the rest gets the names that the statement knows.
+        let shown: Vec<Expr> = (0..before + calls.len())
+            .map(|i| {
+                let (qualifier, field) = asked.schema.qualified_field(i);
+                let expr = match i.checked_sub(before) {
+                    None => Expr::Column(made[i].clone()),
+                    Some(call) => measures[call].shown(made[first + call].clone())?,
+                };
+                let same = matches!(&expr, Expr::Column(c) if c.name == *field.name() && c.relation.as_ref() == qualifier);
+                Ok(if same { expr } else { expr.alias_qualified(qualifier.cloned(), field.name()) })
             })
-            .collect();
+            .collect::<Result<_>>()?;
         let plan = LogicalPlan::Projection(Projection::try_new(shown, Arc::new(released))?);
         Ok(Node { plan, state: State::Released })
     }
@@ -714,9 +690,7 @@ impl<'a> Gate<'a> {
             let column = Expr::Column(s.column.clone());
             match s.is_set {
                 true => column,
-                false => {
-                    persons::together(self.limit()).call(vec![column]).alias(self.hidden("persons"))
-                }
+                false => persons::together(self.limit()).call(vec![column]).alias(self.hidden("persons")),
             }
         });
         let width = columns.len();
@@ -741,8 +715,7 @@ impl<'a> Gate<'a> {
         exprs
             .into_iter()
             .map(|expr| {
-                let done =
-                    expr.transform(|e| self.subquery(e, Author::Analysis).map_err(Into::into));
+                let done = expr.transform(|e| self.subquery(e, Author::Analysis).map_err(Into::into));
                 Ok(done?.data)
             })
             .collect()
@@ -760,22 +733,15 @@ impl<'a> Gate<'a> {
                 State::Private(private) => {
                     return Err(refusal(
                         Code::RowLevel,
-                        format!(
-                            "a subquery in an expression reads rows of {}",
-                            tables_of(&private)
-                        ),
+                        format!("a subquery in an expression reads rows of {}", tables_of(&private)),
                     )
-                    .hint(
-                        "let it give groups: `(SELECT avg(x) FROM …)`, or join on the persons' key",
-                    ));
+                    .hint("let it give groups: `(SELECT avg(x) FROM …)`, or join on the persons' key"));
                 }
             };
             Ok(subquery.with_plan(Arc::new(plan)))
         };
         Ok(match expr {
-            Expr::ScalarSubquery(subquery) => {
-                Transformed::yes(Expr::ScalarSubquery(inner(&subquery)?))
-            }
+            Expr::ScalarSubquery(subquery) => Transformed::yes(Expr::ScalarSubquery(inner(&subquery)?)),
             Expr::Exists(mut exists) => {
                 exists.subquery = inner(&exists.subquery)?;
                 Transformed::yes(Expr::Exists(exists))
@@ -810,16 +776,12 @@ impl<'a> Gate<'a> {
 fn row_level(plan: &LogicalPlan, private: &Private) -> Error {
     let analysis = analysis_within(plan);
     let error = match &analysis {
-        Some((name, grain)) => refusal(
-            Code::RowLevel,
-            format!("`{name}` gives {grain}, and this role sees groups only"),
-        ),
+        Some((name, grain)) => {
+            refusal(Code::RowLevel, format!("`{name}` gives {grain}, and this role sees groups only"))
+        }
         None => refusal(
             Code::RowLevel,
-            format!(
-                "the result has rows of {}, and this role sees groups only",
-                tables_of(private)
-            ),
+            format!("the result has rows of {}, and this role sees groups only", tables_of(private)),
         ),
     };
     match analysis {
@@ -831,8 +793,7 @@ fn row_level(plan: &LogicalPlan, private: &Private) -> Error {
 /// The analysis whose rows a query shows as they are.
 fn analysis_within(plan: &LogicalPlan) -> Option<(String, String)> {
     if let LogicalPlan::Extension(extension) = plan
-        && let Some(Marker { origin: Origin::Analysis { name, grain, .. }, .. }) =
-            Marker::of(extension)
+        && let Some(Marker { origin: Origin::Analysis { name, grain, .. }, .. }) = Marker::of(extension)
     {
         return Some((name.clone(), grain.clone()));
     }
@@ -910,10 +871,7 @@ fn has_subquery(expr: &Expr) -> bool {
     expr.exists(|e| {
         Ok(matches!(
             e,
-            Expr::ScalarSubquery(_)
-                | Expr::Exists(_)
-                | Expr::InSubquery(_)
-                | Expr::SetComparison(_)
+            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
         ))
     })
     .unwrap_or(true)
@@ -967,7 +925,7 @@ pub(super) fn analysed(column: &Column) -> Info {
     }
 }
 
-fn counted(column: &Column, limit: usize) -> Expr {
+pub(super) fn counted(column: &Column, limit: usize) -> Expr {
     Expr::AggregateFunction(AggregateFunction::new_udf(
         Arc::new(persons::persons(limit)),
         vec![Expr::Column(column.clone())],
@@ -1006,3 +964,4 @@ fn no_set_twice(keys: &[Expr]) -> Result<()> {
     }
     Ok(())
 }
+

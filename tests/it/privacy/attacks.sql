@@ -20,9 +20,6 @@ SELECT country_code FROM customers
 SELECT * FROM order_lines
 
 -- PRIV001
-TABLE customers
-
--- PRIV001
 SELECT c.* FROM customers AS c JOIN orders AS o ON c.customer_id = o.customer_id
 
 -- PRIV002 unit keys and identifiers as groups
@@ -49,7 +46,7 @@ SELECT total_price, count(*) FROM orders GROUP BY total_price
 -- PRIV002
 SELECT left(email, 3), count(*) FROM customers GROUP BY left(email, 3)
 
--- PRIV002
+-- refused
 SELECT md5(email), count(*) FROM customers GROUP BY md5(email)
 
 -- PRIV002
@@ -277,7 +274,7 @@ SELECT sum(DISTINCT total_price) FROM orders
 -- PRIV002
 SELECT corr(total_price, pageviews) FROM orders
 
--- PRIV002
+-- refused
 SELECT generalise(city, 1) FROM customers
 
 -- PRIV002 HAVING below the groups, and over one person
@@ -296,6 +293,9 @@ SELECT channel, 1 / (count(*) - 12) FROM orders GROUP BY channel
 SELECT customer_id, count(*) FROM orders GROUP BY customer_id, total_price
 
 -- PRIV001 subqueries
+SELECT (SELECT email FROM customers)
+
+-- PRIV002
 SELECT (SELECT email FROM customers LIMIT 1)
 
 -- PRIV001
@@ -307,10 +307,10 @@ SELECT 1 WHERE 'zoe.quatrefages@private.example' IN (SELECT email FROM customers
 -- PRIV001
 SELECT * FROM (VALUES ('zoe.quatrefages@private.example')) AS v(e) WHERE e IN (SELECT email FROM customers)
 
--- PRIV001
+-- PRIV002
 SELECT * FROM (VALUES ('Zzyzxville')) AS v(c) WHERE EXISTS (SELECT 1 FROM customers WHERE customers.city = v.c)
 
--- PRIV001
+-- PRIV002
 SELECT (SELECT max(total_price) FROM orders), (SELECT email FROM customers LIMIT 1)
 
 -- PRIV002
@@ -421,7 +421,7 @@ COPY customers TO '{dir}/stolen.parquet'
 -- PRIV001
 CREATE TABLE mine AS SELECT * FROM customers
 
--- PRIV001
+-- PRIV002
 INSERT INTO customers SELECT * FROM customers
 
 -- PRIV002
@@ -540,7 +540,7 @@ SELECT * FROM profile(customers)
 -- refused
 SELECT * FROM k_anonymise(customers, k => 2, quasi => [email])
 
--- refused
+-- safe
 SELECT * FROM reid_risk(customers, quasi => [city])
 
 -- PRIV002 information
