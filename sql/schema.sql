@@ -3,6 +3,8 @@
 --
 -- The canonical shop: every table and column that an analysis may read, its meaning and its privacy class.
 -- One column a line: name, type, NOT NULL when it is required, then `class: meaning`. The classes are
+--   direct      names or reaches a person by itself: never shown, not even as a pseudonym
+--   text        labels and words that somebody wrote: never shown, because they may hold anything
 --   identifier  points at one person or one transaction of a person: linked on, never shown
 --   quasi       does not name a person but helps to single one out
 --   sensitive   what a person spent, agreed to or complained about
@@ -13,7 +15,7 @@
 CREATE TABLE orders (
   order_id VARCHAR NOT NULL, -- identifier: order number
   customer_id VARCHAR, -- identifier: account that ordered, NULL for a guest
-  email VARCHAR, -- identifier: e-mail typed at checkout
+  email VARCHAR, -- direct: e-mail typed at checkout
   created_timestamp TIMESTAMP NOT NULL, -- quasi: when the order was placed
   processed_timestamp TIMESTAMP, -- quasi: when the payment was taken
   cancelled_timestamp TIMESTAMP, -- quasi: when the order was cancelled, NULL if it was not
@@ -91,16 +93,16 @@ CREATE TABLE product_costs (
 -- customers: grain one row per account; who may be known, guests have no row
 CREATE TABLE customers (
   customer_id VARCHAR NOT NULL, -- identifier: account number
-  email VARCHAR, -- identifier: e-mail of the account
-  phone VARCHAR, -- identifier: phone in E.164
-  first_name VARCHAR, -- identifier: first name
-  last_name VARCHAR, -- identifier: last name
+  email VARCHAR, -- direct: e-mail of the account
+  phone VARCHAR, -- direct: phone in E.164
+  first_name VARCHAR, -- direct: first name
+  last_name VARCHAR, -- direct: last name
   created_timestamp TIMESTAMP, -- quasi: when the account was opened
   country_code VARCHAR, -- quasi: ISO 3166-1 alpha-2 code
   postal_code VARCHAR, -- quasi: postal code
   city VARCHAR, -- quasi: city
   marketing_consent_state VARCHAR, -- sensitive: subscribed, unsubscribed or not_subscribed to e-mail
-  customer_tags VARCHAR, -- sensitive: labels set by the shop, separated by commas
+  customer_tags VARCHAR, -- text: labels set by the shop, separated by commas
   acquisition_channel VARCHAR, -- quasi: channel of the first touch known
   PRIMARY KEY (customer_id)
 );
@@ -152,7 +154,7 @@ CREATE TABLE returns (
   refund_created_at TIMESTAMP NOT NULL, -- quasi: when the refund was made
   restock_type VARCHAR, -- plain: return or no_restock
   is_restocked BOOLEAN, -- plain: the units can be sold again
-  reason VARCHAR, -- sensitive: reason given by the customer
+  reason VARCHAR, -- text: reason given by the customer
   handling_cost DECIMAL(18,4), -- plain: cost of handling the return, in the shop's currency, excluding tax
   return_shipping_cost DECIMAL(18,4), -- plain: carriage back paid by the shop, in the shop's currency, excluding tax
   PRIMARY KEY (refund_id, order_line_id)

@@ -27,13 +27,17 @@ mod direct;
 mod discover;
 mod drift;
 mod failure;
+pub(crate) mod files;
 mod json;
 mod kind;
 mod options;
+pub(crate) mod planned;
 mod row_group;
 mod scan;
 mod sniff;
 mod sql_type;
+mod stamp;
+pub(crate) mod store;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -42,6 +46,8 @@ mod view;
 
 pub use failure::explain_failure;
 pub use options::{Columns, Compression, Format, TableOptions, Words};
+pub use stamp::{Stamp, Stamped};
+pub(crate) use stamp::{overlap, place_of, places_read, shown as shown_place, stamp};
 
 use crate::error::{Error, Result};
 use discover::{Found, Source, shown};
@@ -58,8 +64,8 @@ pub async fn add_path(
     options: &TableOptions,
 ) -> Result<Vec<String>> {
     let (text, more) = split_options_over(path, options)?;
-    let path = local(text)?;
-    let folder = path.is_dir();
+    let path = path_of(text)?;
+    let folder = files::is_dir(&path);
     let mut ready: Vec<Ready> = vec![];
     for found in discover::discover(&path, &more)? {
         match found {
@@ -81,7 +87,7 @@ pub async fn add_table(
     paths: &[String],
     options: &TableOptions,
 ) -> Result<()> {
-    let paths: Vec<PathBuf> = paths.iter().map(|path| local(path)).collect::<Result<_>>()?;
+    let paths: Vec<PathBuf> = paths.iter().map(|path| path_of(path)).collect::<Result<_>>()?;
     let source = discover::sources(name, &paths, options)?;
     let mut ready = vec![];
     add(ctx, &mut ready, TableReference::bare(name), source, options).await?;
@@ -93,6 +99,11 @@ pub async fn add_table(
 pub fn install(ctx: &SessionContext) {
     create::install(ctx);
     direct::install(ctx);
+}
+
+/// Takes `FROM 'file.parquet'` away from a session again, for good.
+pub(crate) fn close_files(ctx: &SessionContext) {
+    direct::close(ctx);
 }
 
 /// A table that can be added, and where it came from.
@@ -221,6 +232,10 @@ fn place(provider: &Arc<dyn TableProvider>) -> Option<String> {
         return place(&datafusion::datasource::source_as_provider(&scan.source).ok()?);
     }
     let url = provider.downcast_ref::<ListingTable>()?.table_paths().first()?;
+    let origin = store::origin(url.get_url());
+    if store::is_remote(&origin) {
+        return Some(format!("`{origin}`"));
+    }
     let path = object_store::local::LocalFileSystem::new().path_to_filesystem(url.prefix()).ok()?;
     Some(format!("`{}`", shown(&path)))
 }
@@ -249,6 +264,12 @@ pub(crate) fn paths_read(plan: &LogicalPlan) -> Vec<PathBuf> {
 pub(crate) fn is_on_disk(target: &Arc<dyn datafusion::logical_expr::TableSource>) -> bool {
     datafusion::datasource::source_as_provider(target)
         .is_ok_and(|provider| provider.downcast_ref::<ListingTable>().is_some())
+}
+
+/// Whether a table is made from nothing but its arguments.
+pub(crate) fn is_computed(provider: &dyn TableProvider) -> bool {
+    use datafusion::functions_table::generate_series::GenerateSeriesTable;
+    provider.downcast_ref::<GenerateSeriesTable>().is_some()
 }
 
 fn register(ctx: &SessionContext, ready: Vec<Ready>) -> Result<Vec<String>> {
@@ -281,11 +302,12 @@ fn local_path(text: &str) -> Option<PathBuf> {
     Some(PathBuf::from(text))
 }
 
-fn local(text: &str) -> Result<PathBuf> {
-    local_path(text).ok_or_else(|| {
-        let error = Error::usage(format!("`{text}` is not on the file system"));
-        error.hint("register its object store and use `CREATE EXTERNAL TABLE … LOCATION`")
-    })
+/// A path on this machine, or an address in a store.
+fn path_of(text: &str) -> Result<PathBuf> {
+    match local_path(text) {
+        Some(path) => Ok(path),
+        None => files::settled(PathBuf::from(store::parse(text)?.as_str())),
+    }
 }
 
 /// `orders.csv?delimiter=;` → the path and the options. A question mark may also be part of a pattern or a name, so only

@@ -33,6 +33,30 @@ pub struct Config {
     pub read_only: bool,
     /// What `now()` and `today()` say, in nanoseconds since 1970, UTC; `None` is the clock's time.
     pub as_of: Option<i64>,
+    /// Queries published as views, by name or `schema.name`: `[views]`.
+    pub views: BTreeMap<String, String>,
+    /// `[serve]`, `[users]` and `[tokens]`, for the server to read.
+    pub server: toml::Table,
+    /// The folder that relative paths of the file start at.
+    pub folder: PathBuf,
+    /// The privacy policy; without one everything is open.
+    pub privacy: Option<Privacy>,
+    /// The role of the policy in which this process asks.
+    pub role: Option<String>,
+}
+
+/// Where the privacy policy stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Privacy {
+    /// In a file of its own: `privacy = "policy.toml"`.
+    File(PathBuf),
+    /// Here: `[privacy]`.
+    Here {
+        /// What stands there.
+        table: toml::Table,
+        /// The folder at which its relative paths start.
+        folder: PathBuf,
+    },
 }
 
 /// A table of the file: `[tables.orders]`.
@@ -58,6 +82,22 @@ struct Written {
     read_only: bool,
     #[serde(default)]
     tables: BTreeMap<String, WrittenTable>,
+    #[serde(default)]
+    views: BTreeMap<String, String>,
+    #[serde(default)]
+    serve: toml::Table,
+    #[serde(default)]
+    users: toml::Table,
+    #[serde(default)]
+    tokens: toml::Table,
+    privacy: Option<WrittenPrivacy>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum WrittenPrivacy {
+    File(PathBuf),
+    Here(toml::Table),
 }
 
 #[derive(Debug, Deserialize)]
@@ -126,7 +166,54 @@ impl Config {
             batch_size: None,
             read_only: written.read_only,
             as_of: None,
+            views: written.views,
+            server: [
+                ("serve", written.serve),
+                ("users", written.users),
+                ("tokens", written.tokens),
+            ]
+            .into_iter()
+            .map(|(name, table)| (name.to_string(), toml::Value::Table(table)))
+            .collect(),
+            folder: folder.to_path_buf(),
+            privacy: written.privacy.map(|privacy| match privacy {
+                WrittenPrivacy::File(path) => Privacy::File(folder.join(path)),
+                WrittenPrivacy::Here(table) => {
+                    Privacy::Here { table, folder: folder.to_path_buf() }
+                }
+            }),
+            role: None,
         })
+    }
+}
+
+impl Config {
+    /// All that decides what the names in a statement mean, as one text; not how fast it runs, and not what time it is.
+    pub fn identity(&self) -> Result<String> {
+        let fast = Self {
+            memory_limit: None,
+            threads: None,
+            batch_size: None,
+            as_of: None,
+            ..self.clone()
+        };
+        let mut text = format!("{}\n{fast:?}", std::env::current_dir()?.display());
+        let mut folders = self.library.clone();
+        while let Some(folder) = folders.pop() {
+            let mut entries: Vec<PathBuf> =
+                std::fs::read_dir(&folder)?.map(|e| Ok(e?.path())).collect::<Result<_>>()?;
+            entries.sort();
+            for path in entries {
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false if path.extension().is_some_and(|e| e == "sql") => {
+                        text.push_str(&std::fs::read_to_string(path)?);
+                    }
+                    false => {}
+                }
+            }
+        }
+        Ok(text)
     }
 }
 

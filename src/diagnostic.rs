@@ -10,6 +10,15 @@ use crate::error::Error;
 
 /// Draws the error over the text it came from. `path` names the text (`script.sql`, or `sql` for what was typed).
 pub fn render(error: &Error, sql: &str, path: &str) -> String {
+    draw(error, sql, path, Renderer::plain())
+}
+
+/// The same in colours, for a terminal.
+pub fn paint(error: &Error, sql: &str, path: &str) -> String {
+    draw(error, sql, path, Renderer::styled())
+}
+
+fn draw(error: &Error, sql: &str, path: &str, renderer: Renderer) -> String {
     let mut report = vec![];
     let title = Level::ERROR.primary_title(error.message.as_str());
     let group = match error.span.and_then(|span| byte_range(sql, span)) {
@@ -26,7 +35,7 @@ pub fn render(error: &Error, sql: &str, path: &str) -> String {
             .iter()
             .fold(group, |g, hint| g.element(Level::HELP.with_name("hint").message(hint.as_str()))),
     );
-    Renderer::plain().render(&report)
+    renderer.render(&report)
 }
 
 /// Finds the place at the end of one of sqlparser's messages (`… at Line: 1, Column: 8`) and takes it off.

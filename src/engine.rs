@@ -15,20 +15,33 @@ use datafusion::sql::sqlparser::ast::{ShowStatementFilter, Statement as Sql};
 use futures::future::BoxFuture;
 
 mod check;
+mod describe;
+mod footprint;
+mod ingest;
+mod listing;
+mod names;
 mod prepared;
+mod private;
 mod rehearse;
+mod sessions;
 
 pub use check::Checked;
+pub use describe::Described;
+pub use footprint::Footprint;
+pub use ingest::{IfExists, Ingest};
+pub use listing::{Listed, Relation};
+pub use names::{Column, Function, Names};
+pub use prepared::literal;
 pub use rehearse::Rehearsed;
 
 use crate::catalog;
 use crate::config::Config;
 use crate::diagnostic::{nearest, or_list};
 use crate::error::{Error, Kind, Result};
-use crate::execute::Rows;
+use crate::execute::{Meter, Rows};
 use crate::expand::{LISTING, TableFunctions};
 use crate::library::{Library, normalised};
-use crate::policy::{Gate, Rules, gates};
+use crate::policy::{self, Gate, Passed, Policy, Who};
 use crate::session;
 use crate::sink::{self, Outputs, Published};
 use crate::statement::{Severity, Statement, parse};
@@ -38,12 +51,19 @@ use crate::statement::{Severity, Statement, parse};
 /// What takes time returns a boxed future, so that it is compiled once, here, and not again in every program that waits for it.
 pub struct Engine {
     ctx: SessionContext,
+    shared: Arc<session::Shared>,
+    who: Who,
     functions: Arc<TableFunctions>,
     gates: Vec<Box<dyn Gate>>,
+    /// The privacy policy, where there is one.
+    policy: Option<Arc<Policy>>,
+    /// Who asks, under it.
+    session: Option<policy::Session>,
     prepared: Mutex<prepared::Prepared>,
     tables: Vec<String>,
     /// Where outputs wait, while they do.
     held: Mutex<Option<Arc<Outputs>>>,
+    footprint: footprint::Watch,
 }
 
 /// What a statement gave.
@@ -69,16 +89,13 @@ impl Engine {
     /// Opens a session as configured, with its tables.
     pub fn open(config: &Config) -> BoxFuture<'_, Result<Self>> {
         Box::pin(async move {
-            let (ctx, functions) = session::build(config)?;
-            let tables = session::load(&ctx, config).await?;
-            Ok(Self {
-                ctx,
-                functions,
-                gates: gates(Rules { read_only: config.read_only }),
-                prepared: Mutex::default(),
-                tables,
-                held: Mutex::default(),
-            })
+            let shared = Arc::new(session::Shared::new(config)?);
+            let mut engine = Self::over(shared, Who::local(config.role.clone()))?;
+            engine.tables = session::load(&engine.ctx, config).await?;
+            session::check_published(&engine.ctx, config).await?;
+            engine.policy = private::attach(&engine.ctx, config).await?;
+            engine.enter()?;
+            Ok(engine)
         })
     }
 
@@ -89,6 +106,11 @@ impl Engine {
 
     /// Plans a statement, without running it.
     pub fn plan<'a>(&'a self, statement: &'a Statement) -> BoxFuture<'a, Result<LogicalPlan>> {
+        Box::pin(async move { Ok(self.passed(statement).await?.plan) })
+    }
+
+    /// Plans a statement and sends the plan through the gates.
+    fn passed<'a>(&'a self, statement: &'a Statement) -> BoxFuture<'a, Result<Passed>> {
         Box::pin(async move {
             let mut parsed = rewritten(&self.filled(&statement.parsed)?)?;
             self.functions.inline_scalars(&mut parsed)?;
@@ -96,13 +118,24 @@ impl Engine {
             let plan = state.statement_to_plan(parsed).await;
             let plan = plan.map_err(|e| self.told_of_outputs(self.explain(Error::from(e))))?;
             self.gates.iter().try_for_each(|gate| gate.check(&plan))?;
-            self.refuse_unpublished(&plan)?;
-            Ok(plan)
+            let passed = self.through_policy(plan, &state)?;
+            self.refuse_unpublished(&passed.plan)?;
+            self.watch(&passed.plan).await?;
+            Ok(passed)
         })
     }
 
     /// Runs a statement up to its first row.
     pub fn run<'a>(&'a self, statement: &'a Statement) -> BoxFuture<'a, Result<Outcome>> {
+        self.run_within(statement, None)
+    }
+
+    /// The same, under a meter for the memory that it holds.
+    pub fn run_within<'a>(
+        &'a self,
+        statement: &'a Statement,
+        meter: Option<&'a Arc<Meter>>,
+    ) -> BoxFuture<'a, Result<Outcome>> {
         Box::pin(async move {
             if let Some(assertion) = &statement.assertion {
                 let checked = self.check(statement, assertion, 0, None).await?;
@@ -127,11 +160,16 @@ impl Engine {
             {
                 return Ok(done);
             }
-            let plan = self.plan(statement).await?;
+            if self.takes_purpose(&statement.parsed)? {
+                return Ok(Outcome::Done);
+            }
+            let Passed { plan, masked, .. } = self.passed(statement).await?;
+            let made = policy::Made::by(&plan);
             let defines = matches!(plan, LogicalPlan::Ddl(_) | LogicalPlan::Statement(_));
             let writes = matches!(plan, LogicalPlan::Copy(_) | LogicalPlan::Dml(_));
-            let rows = Rows::start(&self.ctx, plan, self.held()).await;
+            let rows = Rows::start_within(&self.ctx, plan, self.held(), masked, meter).await;
             let rows = rows.map_err(|e| self.explain(e))?;
+            self.settle(&made).await?;
             if writes {
                 return Ok(Outcome::Written(rows));
             }
@@ -168,16 +206,24 @@ impl Engine {
     }
 
     /// Lets everything appear that has waited. What is written from now on appears at once.
-    pub fn publish(&self) -> Result<Vec<Published>> {
-        match self.held.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(held) => sink::publish(held.take()),
-            None => Ok(vec![]),
-        }
+    pub fn publish(&self) -> BoxFuture<'_, Result<Vec<Published>>> {
+        Box::pin(async move {
+            let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+            match held {
+                Some(held) => sink::publish(held.take()).await,
+                None => Ok(vec![]),
+            }
+        })
     }
 
     /// Forgets everything that has waited.
-    pub fn discard(&self) {
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    pub fn discard(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+            for output in held.map_or(vec![], |held| held.take()) {
+                output.abort().await;
+            }
+        })
     }
 
     /// The most memory that operators have held since the last time this was asked, in bytes; what flows between them
@@ -208,17 +254,18 @@ impl Engine {
         if targets.is_empty() {
             return Ok(());
         }
+        for place in catalog::places_read(plan).iter().filter(|p| catalog::store::is_remote(p)) {
+            let waits =
+                |target: &&std::path::PathBuf| catalog::overlap(place, &target.to_string_lossy());
+            if let Some(target) = targets.iter().find(waits) {
+                return Err(catalog::planned::appears_at_the_end(&target.display().to_string()));
+            }
+        }
         for read in catalog::paths_read(plan) {
             if let Some(target) =
                 targets.iter().find(|t| read.starts_with(t) || t.starts_with(&read))
             {
-                return Err(Error::query(format!(
-                    "`{}` is written earlier in this script and appears at its end",
-                    target.display()
-                ))
-                .hint(
-                    "keep the rows with `CREATE TABLE name AS …`, or run with `--publish each`",
-                ));
+                return Err(catalog::planned::appears_at_the_end(&target.display().to_string()));
             }
         }
         Ok(())

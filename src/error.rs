@@ -12,6 +12,10 @@ use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, Diagnostic, SchemaError, Span};
 use datafusion::parquet::errors::ParquetError;
 
+mod store;
+
+pub(crate) use store::{explain as explain_store, lacking as lacking_store};
+
 /// `Result` with [`Error`] unless another error is named.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -28,13 +32,17 @@ pub enum Kind {
     Resource,
     /// Somebody asked us to stop.
     Interrupted,
+    /// Whoever asks may not.
+    Denied,
+    /// It is good SQL, and the engine has no way to do it.
+    Unsupported,
 }
 
 impl Kind {
     /// The exit code of a process that ends with this kind of error.
     pub fn exit_code(self) -> u8 {
         match self {
-            Kind::Query => 1,
+            Kind::Query | Kind::Denied | Kind::Unsupported => 1,
             Kind::Usage => 2,
             Kind::Retry => 3,
             Kind::Resource => 4,
@@ -132,7 +140,29 @@ impl From<Error> for DataFusionError {
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        Error::usage(error.to_string())
+        from_io(&error, Kind::Usage)
+    }
+}
+
+/// A full disk is neither the query's fault nor that of who wrote the path.
+pub(crate) fn from_io(error: &std::io::Error, otherwise: Kind) -> Error {
+    let kind = io_kind(error, otherwise);
+    let words = Error::new(kind, error.to_string());
+    match kind {
+        Kind::Resource => words.hint("make room on the disk, or write elsewhere"),
+        _ => words,
+    }
+}
+
+/// Whose fault an error of the file system is.
+pub(crate) fn io_kind(error: &std::io::Error, otherwise: Kind) -> Kind {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::StorageFull
+        | ErrorKind::QuotaExceeded
+        | ErrorKind::FileTooLarge
+        | ErrorKind::OutOfMemory => Kind::Resource,
+        _ => otherwise,
     }
 }
 
@@ -197,12 +227,12 @@ fn convert(error: &DataFusionError) -> Error {
                 .hint("this is our bug: please report the statement")
         }
         DataFusionError::ObjectStore(source) => from_store(source),
-        DataFusionError::IoError(source) => Error::query(source.to_string()),
+        DataFusionError::IoError(source) => from_io(source, Kind::Query),
         DataFusionError::ExecutionJoin(source) => {
             Error::query(format!("a worker stopped: {source}"))
         }
-        DataFusionError::NotImplemented(message)
-        | DataFusionError::Plan(message)
+        DataFusionError::NotImplemented(message) => Error::new(Kind::Unsupported, plain(message)),
+        DataFusionError::Plan(message)
         | DataFusionError::Execution(message)
         | DataFusionError::Substrait(message)
         | DataFusionError::Ffi(message) => Error::query(plain(message)),
@@ -220,12 +250,16 @@ fn from_store(error: &object_store::Error) -> Error {
         }
         source = cause.source();
     }
-    let kind = match error {
-        Store::Generic { store, .. } if *store != "LocalFileSystem" => Kind::Retry,
-        Store::JoinError { .. } => Kind::Retry,
-        _ => Kind::Query,
+    let place = match error {
+        Store::NotFound { path, .. }
+        | Store::PermissionDenied { path, .. }
+        | Store::Unauthenticated { path, .. } => path.as_str(),
+        Store::Generic { store: "GCS", .. } => "gs://…",
+        Store::Generic { store: "MicrosoftAzure", .. } => "az://…",
+        Store::Generic { store: "S3", .. } => "s3://…",
+        _ => "a file",
     };
-    Error::new(kind, error.to_string())
+    store::explain(place, error)
 }
 
 fn from_diagnostic(diagnostic: &Diagnostic, inner: Error) -> Error {

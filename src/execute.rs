@@ -10,16 +10,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::dml::CopyTo;
+use datafusion::physical_plan::EmptyRecordBatchStream;
+use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use url::Url;
 
+mod meter;
+mod progress;
+
+pub use meter::Meter;
+pub use progress::Progress;
+
 use crate::catalog;
-use crate::error::{Error, Result};
-use crate::sink::{self, Output, Outputs, StagingStore};
+use crate::error::{Error, Kind, Result};
+use crate::sink::{self, Output, Outputs, StagingStore, Target};
 
 /// The rows of a statement.
 pub struct Rows {
@@ -28,10 +37,25 @@ pub struct Rows {
     ctx: SessionContext,
     /// What is run, to find the file at fault when reading fails.
     plan: LogicalPlan,
+    progress: Progress,
     staging: Option<Staging>,
     /// Where outputs wait that are not to appear yet.
     held: Option<Arc<Outputs>>,
     bytes: u64,
+    /// Whether an error may hold what the session must not see.
+    masked: bool,
+}
+
+/// What is said instead of an error that may hold private values.
+const MASKED: &str =
+    "the statement failed while it read private data; what failed is not shown to this role";
+
+/// The error that may be shown: whose fault it is, and nothing of a row.
+fn masked(error: Error) -> Error {
+    match error.kind {
+        Kind::Interrupted => Error::interrupted(),
+        kind => Error::new(kind, MASKED).hint("ask somebody with the owner's role to run it"),
+    }
 }
 
 impl Rows {
@@ -40,17 +64,53 @@ impl Rows {
         ctx: &SessionContext,
         plan: LogicalPlan,
         held: Option<Arc<Outputs>>,
+        is_masked: bool,
+    ) -> Result<Self> {
+        Self::start_within(ctx, plan, held, is_masked, None).await
+    }
+
+    /// The same under a meter of its own, which knows what this statement holds of the memory that all share.
+    pub(crate) async fn start_within(
+        ctx: &SessionContext,
+        plan: LogicalPlan,
+        held: Option<Arc<Outputs>>,
+        is_masked: bool,
+        meter: Option<&Arc<Meter>>,
     ) -> Result<Self> {
         let (staged, staging) = stage(ctx, plan.clone())?;
+        if let Some(Staging { remote: Some(target), .. }) = &staging
+            && target.url.path().ends_with('/')
+        {
+            sink::may_replace_objects(target).await?;
+        }
         let started = async {
             let frame = ctx.execute_logical_plan(staged).await?;
             let schema = Arc::new(frame.schema().as_arrow().clone());
-            Ok((schema, frame.execute_stream().await?))
+            let task = frame.task_ctx();
+            let task = match meter {
+                Some(meter) => {
+                    let runtime = meter.runtime(&task.runtime_env());
+                    task.with_runtime(runtime)
+                }
+                None => task,
+            };
+            let physical = frame.create_physical_plan().await?;
+            let progress = Progress::of(&physical);
+            Ok::<_, DataFusionError>((schema, progress, execute_stream(physical, Arc::new(task))?))
         };
         match started.await {
-            Ok((schema, stream)) => {
-                Ok(Self { schema, stream, ctx: ctx.clone(), plan, staging, held, bytes: 0 })
-            }
+            Ok::<_, DataFusionError>((schema, progress, stream)) => Ok(Self {
+                schema,
+                stream,
+                ctx: ctx.clone(),
+                plan,
+                progress,
+                staging,
+                held,
+                bytes: 0,
+                masked: is_masked,
+            }),
+            Err(error) if is_masked => Err(masked(error.into())),
             Err(error) => Err(catalog::explain_failure(ctx, &plan, error).await),
         }
     }
@@ -60,23 +120,40 @@ impl Rows {
         &self.schema
     }
 
+    /// How far the statement is, to be asked while it runs.
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
     /// The next batch, or `None` at the end. Dropping the rows before the end cancels the query.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
         match self.stream.next().await {
             Some(Ok(batch)) => Ok(Some(batch)),
             Some(Err(error)) => {
                 if let Some(staging) = self.staging.take() {
-                    staging.store.discard();
+                    // The writers stop with the stream, and give back what they were sending.
+                    self.stream =
+                        Box::pin(EmptyRecordBatchStream::new(SchemaRef::clone(&self.schema)));
+                    staging.store.discard_all().await;
+                    if let Some(failure) = staging.store.failure() {
+                        return Err(failure);
+                    }
+                }
+                if self.masked {
+                    return Err(masked(error.into()));
                 }
                 Err(catalog::explain_failure(&self.ctx, &self.plan, error).await)
             }
             None => {
                 if let Some(staging) = self.staging.take() {
-                    let outputs = Output::group(staging.store.take(), &staging.roots);
+                    let outputs = match &staging.remote {
+                        Some(target) => Output::group_objects(staging.store.take_objects(), target),
+                        None => Output::group(staging.store.take(), &staging.roots),
+                    };
                     self.bytes = outputs.iter().map(Output::bytes).sum();
                     match &self.held {
                         Some(held) => held.add(outputs),
-                        None => drop(sink::publish(outputs)?),
+                        None => drop(sink::publish(outputs).await?),
                     }
                 }
                 Ok(None)
@@ -104,6 +181,8 @@ struct Staging {
     store: Arc<StagingStore>,
     /// What the statement was told to write: files, or folders.
     roots: Vec<PathBuf>,
+    /// The one address, when it is not on this machine.
+    remote: Option<Target>,
     url: Url,
     ctx: SessionContext,
 }
@@ -116,10 +195,11 @@ impl Drop for Staging {
 
 static STATEMENTS: AtomicU64 = AtomicU64::new(0);
 
-/// Sends every local `COPY … TO` of a plan to a staging store.
+/// Sends the `COPY … TO` of a plan to a staging store.
 fn stage(ctx: &SessionContext, plan: LogicalPlan) -> Result<(LogicalPlan, Option<Staging>)> {
     let scheme = format!("comptoir-stage-{}", STATEMENTS.fetch_add(1, Ordering::Relaxed));
     let mut roots = vec![];
+    let mut remote = None;
     let plan = plan
         .transform_down(|node| match node {
             LogicalPlan::Copy(copy) => match staged_url(&copy.output_url, &scheme) {
@@ -130,7 +210,13 @@ fn stage(ctx: &SessionContext, plan: LogicalPlan) -> Result<(LogicalPlan, Option
                     roots.push(path);
                     Ok(Transformed::yes(LogicalPlan::Copy(CopyTo { output_url, ..copy })))
                 }
-                None => Ok(Transformed::no(LogicalPlan::Copy(copy))),
+                None => {
+                    let target = Target::of(&copy.output_url)?;
+                    let output_url = format!("{scheme}://{}", target.url.path());
+                    roots.push(target.path.clone());
+                    remote = Some(target);
+                    Ok(Transformed::yes(LogicalPlan::Copy(CopyTo { output_url, ..copy })))
+                }
             },
             other => Ok(Transformed::no(other)),
         })?
@@ -139,9 +225,12 @@ fn stage(ctx: &SessionContext, plan: LogicalPlan) -> Result<(LogicalPlan, Option
         return Ok((plan, None));
     }
     let url = Url::parse(&format!("{scheme}:///")).map_err(|e| Error::query(e.to_string()))?;
-    let store = Arc::new(StagingStore::default());
+    let store = Arc::new(match &remote {
+        Some(target) => StagingStore::over(target.clone()),
+        None => StagingStore::default(),
+    });
     ctx.register_object_store(&url, Arc::clone(&store) as _);
-    Ok((plan, Some(Staging { store, roots, url, ctx: ctx.clone() })))
+    Ok((plan, Some(Staging { store, roots, remote, url, ctx: ctx.clone() })))
 }
 
 /// The target as a URL of the staging store, or `None` for a target that is not on this machine.

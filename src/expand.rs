@@ -13,6 +13,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use comptoir_udfs::RelationFunction;
@@ -39,9 +40,14 @@ use crate::statement::walk;
 mod bind;
 mod fold;
 mod listing;
+mod manual;
+mod marker;
 mod rewrite;
 mod scalar_macro;
 
+pub(crate) use listing::Line;
+pub use manual::{Argument, Manual, Role};
+pub use marker::{Marker, Origin};
 pub(crate) use scalar_macro::ScalarMacro;
 
 /// The table functions of a session: the library's, those written in Rust, and the analyst's own.
@@ -52,6 +58,8 @@ pub struct TableFunctions {
     relations: BTreeMap<String, Arc<dyn RelationFunction>>,
     own: RwLock<BTreeMap<String, Arc<Definition>>>,
     scalars: RwLock<BTreeMap<String, Arc<ScalarMacro>>>,
+    /// Whether plans say which parts are whose.
+    marks: AtomicBool,
 }
 
 /// What a name in `FROM name(…)` stands for.
@@ -109,7 +117,27 @@ impl TableFunctions {
             relations,
             own: RwLock::default(),
             scalars: RwLock::default(),
+            marks: AtomicBool::new(false),
         }
+    }
+
+    /// From now on expansions stand between markers, which somebody has to take out of every plan before it is run.
+    pub fn mark_expansions(&self) {
+        self.marks.store(true, Ordering::Relaxed);
+    }
+
+    /// A relation that the caller of an analysis gives it. What an analysis gives another is not the caller's.
+    fn argument(&self, plan: LogicalPlan) -> LogicalPlan {
+        match self.marks.load(Ordering::Relaxed) && self.is_callers_text() {
+            true => Marker::around(plan, Origin::Argument),
+            false => plan,
+        }
+    }
+
+    /// Whether what is being planned was written by the caller, and not by an analysis of the library.
+    fn is_callers_text(&self) -> bool {
+        let innermost = EXPANSION.with_borrow(|e| e.calls.last().cloned());
+        innermost.is_none_or(|name| lock(&self.own).contains_key(&name))
     }
 
     /// Adds a `CREATE [OR REPLACE] MACRO` of the session.
@@ -204,6 +232,11 @@ impl TableFunctions {
         names
     }
 
+    /// Every function of the session, ordered by name and kind.
+    pub(crate) fn lines(&self) -> Result<Vec<Line>> {
+        listing::lines(self)
+    }
+
     /// True when the name is one of ours, so that other parts can say `it is a table function`.
     pub fn knows(&self, name: &str) -> bool {
         self.find(name).is_some()
@@ -247,6 +280,8 @@ impl TableFunctions {
             }
             Callee::Sql(definition) => {
                 let bound = bind::definition(self, definition, &call, context)?;
+                let origin =
+                    self.marks.load(Ordering::Relaxed).then(|| self.origin(definition, &bound));
                 let _body = Body::enter(&name).map_err(|e| e.at(place))?;
                 let body = rewrite::body(self, definition, &bound).map_err(|e| e.at(place))?;
                 let planned = context.plan(TableFactor::Derived {
@@ -256,7 +291,11 @@ impl TableFunctions {
                     sample: None,
                 });
                 let planned = planned.map_err(|e| inside(e, &name).at(place))?;
-                bound.finish(planned).map_err(|e| inside(e, &name).at(place))?
+                let planned = bound.finish(planned).map_err(|e| inside(e, &name).at(place))?;
+                match origin.flatten() {
+                    Some(origin) => Marker::around(planned, origin),
+                    None => planned,
+                }
             }
         };
         typed_placeholders(plan)
@@ -265,6 +304,16 @@ impl TableFunctions {
             })
             .and_then(LogicalPlanBuilder::build)
             .map_err(|e| inside(e, &name).at(place))
+    }
+
+    /// What the marker of an expansion says; a macro of the session is its analyst's own text and has none.
+    fn origin(&self, definition: &Definition, bound: &bind::Bound) -> Option<Origin> {
+        (!definition.is_own()).then(|| Origin::Analysis {
+            name: definition.name.clone(),
+            grain: definition.grain.clone(),
+            groups: definition.groups.clone(),
+            given_columns: bound.written_columns && self.is_callers_text(),
+        })
     }
 
     /// Plans what a relation argument names: the caller's own names first, then the catalog.
@@ -328,7 +377,9 @@ impl TableFunctions {
     pub fn unknown_table(&self, reference: &TableReference) -> Error {
         let error = Error::query(format!("there is no table `{reference}`"));
         let Ok(state) = self.state() else { return error };
-        let names = table_names(&state.read());
+        // Listing the tables may plan views, and must not hold the session meanwhile.
+        let state = state.read_recursive().clone();
+        let names = table_names(&state);
         match nearest(reference.table(), names.iter().map(String::as_str)).as_slice() {
             [] if names.is_empty() => {
                 error.hint("no table is loaded: give files with `--data PATH`")

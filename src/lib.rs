@@ -67,11 +67,16 @@ pub mod policy;
 #[cfg(feature = "repl")]
 pub mod repl;
 pub mod script;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod session;
 pub mod sink;
 pub mod statement;
 
 mod engine;
 
-pub use engine::{Checked, Engine, Outcome, Rehearsed, register};
+pub use engine::{
+    Checked, Column, Described, Engine, Footprint, Function, IfExists, Ingest, Listed, Names,
+    Outcome, Rehearsed, Relation, literal, register,
+};
 pub use error::{Error, Result};

@@ -13,6 +13,7 @@
 //! -- alias    name: client, client_id    names to suggest when a column is missing
 //! -- returns  column TYPE meaning
 //! -- grain    one row per …
+//! -- groups   column, column             what an aggregate role may group by, where a row is about one person
 //! -- source   where the formula comes from
 //! -- example  a statement that runs over the demo shop
 //! ```
@@ -35,6 +36,9 @@ mod schema;
 pub use header::ColumnDoc;
 pub use schema::{Class as PrivacyClass, Column as SchemaColumn, Table as SchemaTable, schema};
 
+/// The department of an analyst's own macros.
+const OWN: &str = "session";
+
 /// A table macro, from `sql/` or from an analyst's own `CREATE MACRO`.
 #[derive(Debug)]
 pub struct Definition {
@@ -50,6 +54,8 @@ pub struct Definition {
     pub returns: Vec<ColumnDoc>,
     /// `one row per …`.
     pub grain: String,
+    /// The columns of its result that groups may be made by where a row is about one person: for the privacy gate.
+    pub groups: Vec<String>,
     /// Where the formula comes from.
     pub source: String,
     /// Statements that run over the demo shop.
@@ -286,15 +292,21 @@ impl Definition {
             .collect();
         Definition {
             name: name.to_string(),
-            department: "session".into(),
+            department: OWN.into(),
             about: "a macro of this session".into(),
             parameters,
             returns: vec![],
             grain: String::new(),
+            groups: vec![],
             source: String::new(),
             examples: vec![],
             body,
         }
+    }
+
+    /// True for an analyst's own macro.
+    pub fn is_own(&self) -> bool {
+        self.department == OWN
     }
 
     /// The parameter of that name.

@@ -13,9 +13,14 @@ use clap::{Args, Parser, Subcommand};
 use comptoir::config::{self, Config};
 use comptoir::script::job::{self, Source};
 use comptoir::script::report::Report;
+use comptoir::script::state::StateOptions;
 use comptoir::script::{self, Failure, Output};
 use comptoir::sink::{Format, Out, StagedFile};
 use comptoir::{Engine, Error, demo};
+
+/// The binary's choice; a program that embeds the library makes its own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// E-commerce analytics in SQL, over Parquet and CSV files.
 ///
@@ -37,6 +42,13 @@ const EXIT_CODES: &str = "Results go to the standard output, everything else to 
 enum Command {
     /// Run SQL files as one job: all are parsed before the first statement runs, and outputs appear together at the end
     Run(Run),
+    /// Serve tables and analyses to BI tools and programs over Arrow Flight SQL
+    #[cfg(feature = "serve")]
+    Serve(comptoir::serve::Options),
+    /// Add users and services that `serve` lets in
+    #[cfg(feature = "serve")]
+    #[command(subcommand)]
+    User(User),
     /// Write a believable shop with known truths, and show its customer segments; `--format csv` writes CSV files
     Demo {
         /// The folder to write, created if it is not there
@@ -49,6 +61,15 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+}
+
+#[cfg(feature = "serve")]
+#[derive(Debug, Subcommand)]
+enum User {
+    /// Add somebody with a password, which is asked for, or read from the standard input
+    Add(comptoir::serve::user::NewUser),
+    /// Add a program, and show its token, which is kept nowhere
+    Token(comptoir::serve::user::NewUser),
 }
 
 #[derive(Args, Debug)]
@@ -74,6 +95,12 @@ struct Run {
     /// With --dry-run: show the plans
     #[arg(long, requires = "dry_run")]
     explain: bool,
+    /// Remember in this file what was done, and skip what has not changed since: text, parameters, files read and written
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    state: Option<PathBuf>,
+    /// With --state: run everything, whatever the file says, and write it anew
+    #[arg(long, requires = "state")]
+    full_refresh: bool,
     /// How many failing rows of an assertion are shown
     #[arg(long, value_name = "N", default_value_t = 10)]
     show_failures: usize,
@@ -132,6 +159,9 @@ struct Options {
     /// Refuse every statement that changes a table, a file or the session
     #[arg(long, global = true)]
     read_only: bool,
+    /// The role of the privacy policy in which to ask, instead of COMPTOIR_ROLE
+    #[arg(long, value_name = "NAME", global = true)]
+    role: Option<String>,
     /// No remarks on the standard error, only errors
     #[arg(short, long, global = true)]
     quiet: bool,
@@ -188,6 +218,9 @@ fn start(cli: Cli) -> Result<(), End> {
     }
     let runtime = runtime.enable_all().build().map_err(Error::from)?;
     let interactive = cli.command.is_none() && cli.options.sql.is_none();
+    // The server has its own answer too: it lets its queries end.
+    #[cfg(feature = "serve")]
+    let interactive = interactive || matches!(cli.command, Some(Command::Serve(_)));
     let ended = runtime.block_on(async {
         // The prompt has its own answer to Ctrl-C: it keeps the session.
         if interactive {
@@ -231,19 +264,49 @@ async fn go(cli: Cli, mut config: Config) -> Result<(), End> {
         return Ok(script::run(&engine, demo::SHOWCASE, "demo", &output).await?);
     }
     let output = output(&cli.options)?;
+    #[cfg(feature = "serve")]
+    match &cli.command {
+        Some(Command::Serve(options)) => {
+            return Ok(comptoir::serve::run(&config, options, output.remark).await?);
+        }
+        Some(Command::User(user)) => return Ok(add_user(&cli.options, user, output.remark)?),
+        _ => {}
+    }
     let engine = Engine::open(&config).await?;
     match (cli.command, cli.options.sql) {
         (Some(Command::Run(_)), Some(_)) => {
             Err(Error::usage("`run` and `-c` cannot go together").into())
         }
-        (Some(Command::Run(run)), None) => run_job(&engine, run, &output).await,
+        (Some(Command::Run(run)), None) => run_job(&engine, run, &output, &config).await,
         (None, Some(sql)) => Ok(script::run(&engine, &sql, "sql", &output).await?),
-        (None, None) => prompt(&engine, &output).await,
-        (Some(Command::Demo { .. }), _) => Ok(()),
+        (None, None) => prompt(engine, &output).await,
+        (Some(_), _) => Ok(()),
     }
 }
 
-async fn run_job(engine: &Engine, run: Run, output: &Output) -> Result<(), End> {
+#[cfg(feature = "serve")]
+fn add_user(options: &Options, user: &User, remark: fn(&str)) -> Result<(), Error> {
+    let file = options.config.clone().unwrap_or_else(|| PathBuf::from(config::FILE));
+    match user {
+        User::Add(user) => {
+            comptoir::serve::user::add(&file, user)?;
+            remark(&format!("`{}` is in `{}`", user.name, file.display()));
+        }
+        User::Token(user) => {
+            let token = comptoir::serve::user::token(&file, user)?;
+            let mut out = std::io::stdout();
+            writeln!(out, "{token}").map_err(Error::from)?;
+            remark(&format!(
+                "`{}` is in `{}`; its token is shown this once",
+                user.name,
+                file.display()
+            ));
+        }
+    }
+    Ok(())
+}
+
+async fn run_job(engine: &Engine, run: Run, output: &Output, config: &Config) -> Result<(), End> {
     let mut sources = vec![];
     for file in &run.files {
         let path = file.to_string_lossy().into_owned();
@@ -251,7 +314,9 @@ async fn run_job(engine: &Engine, run: Run, output: &Output) -> Result<(), End> 
         let text = text.map_err(|e| Error::usage(format!("cannot read `{path}`: {e}")))?;
         sources.push(Source { path, text });
     }
+    let state = run.state.map(|file| StateOptions::new(file, run.full_refresh, config, output));
     let options = job::Options {
+        state: state.transpose()?,
         typed: run.param,
         parameters: run.params,
         publish_all: run.publish == Publish::All,
@@ -292,13 +357,13 @@ async fn run_job(engine: &Engine, run: Run, output: &Output) -> Result<(), End> 
 }
 
 /// A terminal gets a prompt; anything else is a script.
-async fn prompt(engine: &Engine, output: &Output) -> Result<(), End> {
+async fn prompt(engine: Engine, output: &Output) -> Result<(), End> {
     #[cfg(feature = "repl")]
     if std::io::stdin().is_terminal() {
-        return Ok(comptoir::repl::run(engine, output).await?);
+        return Ok(comptoir::repl::run(std::sync::Arc::new(engine), output).await?);
     }
     let text = typed_in().map_err(Error::from)?;
-    Ok(script::run(engine, &text, "standard input", output).await?)
+    Ok(script::run(&engine, &text, "standard input", output).await?)
 }
 
 fn typed_in() -> std::io::Result<String> {
@@ -320,6 +385,7 @@ fn configure(options: &Options) -> Result<Config, Error> {
     if let Some(moment) = &options.as_of {
         config.as_of = Some(config::parse_moment(moment)?);
     }
+    config.role = options.role.clone().or_else(|| std::env::var("COMPTOIR_ROLE").ok());
     config.read_only |= options.read_only;
     Ok(config)
 }

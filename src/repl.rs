@@ -1,68 +1,128 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: The Comptoir authors
 
-//! Door 2: a plain read-eval loop. A statement ends with a semicolon, outside quotes and comments.
+//! Door 2: the prompt. A statement ends with a semicolon, outside quotes and comments; a command begins with `\`.
 
 #![expect(clippy::print_stderr, reason = "a door speaks to people there")]
 
 use std::io::{BufRead, IsTerminal, Write};
+use std::sync::Arc;
 
 use futures::future::LocalBoxFuture;
 
+mod chart;
+mod command;
+mod complete;
+mod editor;
+mod fit;
+mod folders;
+mod highlight;
+mod lex;
+mod manual;
+mod pager;
+mod progress;
+mod queries;
+mod session;
+mod show;
+mod text;
+
+use editor::{Editor, Typed};
+use session::{Next, Session};
+
 use crate::engine::Engine;
-use crate::error::Result;
-use crate::script::{self, Output};
+use crate::error::{Error, Result};
+use crate::script::Output;
 use crate::statement::is_complete;
 
-const PROMPT: &str = "comptoir> ";
-const MORE: &str = "       -> ";
+/// The table that holds the last result.
+const LAST: &str = "_";
 
 /// Reads and runs until the end of the input. Ctrl-C gives up the statement and keeps the session.
-pub fn run<'a>(engine: &'a Engine, output: &'a Output) -> LocalBoxFuture<'a, Result<()>> {
+pub fn run(engine: Arc<Engine>, output: &Output) -> LocalBoxFuture<'_, Result<()>> {
     Box::pin(async move {
-        let typed = std::io::stdin().is_terminal();
-        if typed {
-            let tables = engine.tables();
-            eprintln!(
-                "Comptoir {}: {} tables; end a statement with `;`, leave with Ctrl-D",
-                env!("CARGO_PKG_VERSION"),
-                tables.len()
-            );
-        }
-        let mut text = String::new();
+        let terminal = std::io::stderr().is_terminal();
+        let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+        let tables = engine.tables().len();
+        let mut session = Session::new(engine, output, colours);
+        (output.remark)(&format!(
+            "Comptoir {}: {tables} {}; \\help says what can be typed, Ctrl-D leaves",
+            env!("CARGO_PKG_VERSION"),
+            if tables == 1 { "table" } else { "tables" },
+        ));
+        session.init().await;
+        let mut reader = Reader::open(&session, colours);
+        // One Ctrl-C gives up what is being done; a second one, when nothing is, leaves.
+        let mut armed = false;
         loop {
-            if typed {
-                eprint!("{}", if text.trim().is_empty() { PROMPT } else { MORE });
-                std::io::stderr().flush()?;
+            if let (Some(text), Reader::Editor(editor)) = (session.prefill.take(), &mut reader) {
+                editor.prefill(&text);
             }
-            let Some(line) = next_line().await? else { break };
-            text.push_str(&line);
-            if text.trim().is_empty() || !is_complete(&text) {
-                continue;
+            let typed = match tokio::task::block_in_place(|| reader.read()) {
+                Ok(typed) => typed,
+                // A terminal that does not answer as terminals do can still be read line by line.
+                Err(error) if matches!(reader, Reader::Editor(_)) => {
+                    (output.remark)(&format!("no line editor here: {error}"));
+                    reader = Reader::Plain(String::new());
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            match typed {
+                Typed::End => return Ok(()),
+                Typed::Interrupt if armed => return Ok(()),
+                Typed::Interrupt => {
+                    armed = true;
+                    (output.remark)("Ctrl-C once more leaves, and so does Ctrl-D");
+                }
+                Typed::Cleared => armed = false,
+                Typed::Text(text) => match session.take(&text).await {
+                    Next::Go => armed = false,
+                    Next::Interrupted => armed = true,
+                    Next::Leave => return Ok(()),
+                },
             }
-            run_text(engine, &std::mem::take(&mut text), output).await;
         }
-        if !text.trim().is_empty() {
-            run_text(engine, &text, output).await;
-        }
-        Ok(())
     })
 }
 
-async fn run_text(engine: &Engine, text: &str, output: &Output) {
-    tokio::select! {
-        ran = script::run(engine, text, "sql", output) => if let Err(failure) = ran {
-            eprintln!("{}", failure.render());
-        },
-        _ = tokio::signal::ctrl_c() => eprintln!("interrupted"),
+/// Where lines come from.
+enum Reader {
+    Editor(Box<Editor>),
+    /// What has been typed of a statement.
+    Plain(String),
+}
+
+impl Reader {
+    /// The editor needs to see the cursor's place, for which it asks through the standard output.
+    fn open(session: &Session<'_>, colours: bool) -> Self {
+        if !std::io::stdout().is_terminal() || !std::io::stderr().is_terminal() {
+            return Reader::Plain(String::new());
+        }
+        let editor = Editor::open(session.helper(), colours, session.remark());
+        Reader::Editor(Box::new(editor))
+    }
+
+    fn read(&mut self) -> Result<Typed> {
+        match self {
+            Reader::Editor(editor) => editor.read(),
+            Reader::Plain(text) => plain(text),
+        }
     }
 }
 
-/// Reading blocks, so it has a thread of its own.
-async fn next_line() -> Result<Option<String>> {
-    let line = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line).map(|n| (n > 0).then_some(line))
-    });
-    line.await.map_err(|e| crate::Error::query(e.to_string()))?.map_err(Into::into)
+fn plain(text: &mut String) -> Result<Typed> {
+    loop {
+        eprint!("{}", if text.trim().is_empty() { "comptoir> " } else { "       -> " });
+        std::io::stderr().flush()?;
+        let read = std::io::stdin().lock().read_line(text).map_err(Error::from)?;
+        match read {
+            0 if text.trim().is_empty() => return Ok(Typed::End),
+            0 => return Ok(Typed::Text(std::mem::take(text))),
+            _ if text.trim().is_empty() => text.clear(),
+            _ if command::is_command(text) || is_complete(text) => {
+                return Ok(Typed::Text(std::mem::take(text)));
+            }
+            _ => {}
+        }
+    }
 }

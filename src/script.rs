@@ -3,9 +3,10 @@
 
 //! Door 1: run a text, from a file or from `-c`. The whole text is parsed before anything runs.
 
-mod bind;
+pub(crate) mod bind;
 pub mod job;
 pub mod report;
+pub mod state;
 
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, UInt64Type};
 use futures::future::LocalBoxFuture;
 
+use crate::catalog::store;
 use crate::diagnostic;
 use crate::engine::{Engine, Outcome};
 use crate::error::{Error, Result};
@@ -81,8 +83,8 @@ pub fn run<'a>(
             }
         }
         match one.finish(output).map_err(failed)? {
-            Some(Written::File(file)) => file.publish().map_err(failed),
-            _ => Ok(()),
+            Some(written) => crate::sink::publish(vec![written]).await.map(drop).map_err(failed),
+            None => Ok(()),
         }
     })
 }
@@ -116,14 +118,21 @@ impl Default for Checking {
 
 /// The one result that `--output` takes.
 #[derive(Default)]
-struct OneFile(Option<StagedFile>);
+struct OneFile {
+    file: Option<StagedFile>,
+    /// It is there from the last run, and still right.
+    stands: bool,
+}
 
 impl OneFile {
     /// What is to be published at the end; an error when no statement gave rows for the file.
     fn finish(self, output: &Output) -> Result<Option<Written>> {
-        match (self.0, &output.file) {
-            (None, Some(file)) => {
+        match (self.file, &output.file) {
+            (None, Some(file)) if !self.stands => {
                 Err(Error::usage(format!("no statement gave rows for `{}`", file.display())))
+            }
+            (Some(file), Some(path)) if store::is_remote(&path.to_string_lossy()) => {
+                Ok(Some(Written::Sent { file, path: path.clone() }))
             }
             (file, _) => Ok(file.map(Written::File)),
         }
@@ -157,16 +166,19 @@ async fn run_one(
                 let count = show(rows, output, start).await?;
                 Ok(Ran { rows: Some(count as u64), ..Ran::default() })
             }
-            Some(_) if one.0.is_some() => {
+            Some(_) if one.file.is_some() => {
                 Err(Error::usage("`--output` takes one result, and this is the second")
                     .hint("write each with `COPY (…) TO 'file'`"))
             }
             Some(file) => {
-                let file = StagedFile::create(file)?;
+                let file = match store::is_remote(&file.to_string_lossy()) {
+                    true => StagedFile::create_to_send()?,
+                    false => StagedFile::create(file)?,
+                };
                 let out: Out = Box::new(BufWriter::new(file.file().try_clone()?));
                 let count = write(rows, output.format, out).await?;
                 let ran = Ran { rows: Some(count as u64), bytes: file.bytes(), ..Ran::default() };
-                one.0 = Some(file);
+                one.file = Some(file);
                 Ok(ran)
             }
         },
@@ -236,7 +248,7 @@ async fn write(mut rows: Rows, format: &Format, out: Out) -> Result<usize> {
 }
 
 /// The one number that `COPY` and `INSERT` give.
-fn count(batches: &[RecordBatch]) -> u64 {
+pub(crate) fn count(batches: &[RecordBatch]) -> u64 {
     batches
         .iter()
         .filter(|b| b.num_columns() == 1 && b.column(0).data_type() == &DataType::UInt64)

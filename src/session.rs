@@ -6,14 +6,16 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use datafusion::catalog::CatalogProviderList;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::memory_pool::{FairSpillPool, PeakRecordingPool, TrackConsumersPool};
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 mod clock;
 mod one_stage;
+mod published;
 mod share;
 mod shared_exec;
 
@@ -22,50 +24,100 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::expand::TableFunctions;
 use crate::library::Library;
+use crate::policy::{Rights, Who};
+
+pub use published::ANALYSES;
+pub(crate) use published::check as check_published;
 
 /// How many memory consumers an error about memory names.
 const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
 
-/// Builds a session with our functions and settings, without tables.
-pub(crate) fn build(config: &Config) -> Result<(SessionContext, Arc<TableFunctions>)> {
-    let memory = config.memory_limit.or_else(most_of_the_machine);
-    let mut runtime =
-        RuntimeEnvBuilder::new().with_disk_manager_builder(DiskManagerBuilder::default());
-    if let Some(bytes) = memory {
-        // Fair, because a query that spills must not starve the others' sorts; tracked, so that errors name the eater.
-        let pool = TrackConsumersPool::new(FairSpillPool::new(bytes), NAMED_CONSUMERS);
-        // Outermost, for what a report says of a statement.
-        runtime = runtime.with_memory_pool(Arc::new(PeakRecordingPool::new(Arc::new(pool))));
+/// The tables that all sessions share, without the queries that a session shows as tables.
+pub(crate) struct Base(pub(crate) Arc<dyn CatalogProviderList>);
+
+/// What all sessions of a process have in common: memory, disk, files, tables and analyses.
+pub(crate) struct Shared {
+    config: Config,
+    runtime: Arc<RuntimeEnv>,
+    catalogs: Arc<dyn CatalogProviderList>,
+    library: Library,
+}
+
+impl Shared {
+    /// Sets up what sessions share. There are no tables yet.
+    pub(crate) fn new(config: &Config) -> Result<Self> {
+        let memory = config.memory_limit.or_else(most_of_the_machine);
+        let mut runtime =
+            RuntimeEnvBuilder::new().with_disk_manager_builder(DiskManagerBuilder::default());
+        if let Some(bytes) = memory {
+            // Fair, because a query that spills must not starve the others' sorts; tracked, so that errors name the eater.
+            let pool = TrackConsumersPool::new(FairSpillPool::new(bytes), NAMED_CONSUMERS);
+            // Outermost, for what a report says of a statement.
+            runtime = runtime.with_memory_pool(Arc::new(PeakRecordingPool::new(Arc::new(pool))));
+        }
+        let runtime = runtime.build_arc()?;
+        // A state makes the default catalog, which knows how to drop and create schemas.
+        let first = SessionStateBuilder::new().with_runtime_env(Arc::clone(&runtime)).build();
+        let mut library = Library::built_in()?.clone();
+        for folder in &config.library {
+            library.add_folder(folder)?;
+        }
+        let catalogs = Arc::clone(first.catalog_list());
+        Ok(Self { config: config.clone(), runtime, catalogs, library })
     }
-    let mut settings = SessionConfig::new().with_information_schema(true);
-    if let Some(threads) = config.threads {
-        settings = settings.with_target_partitions(threads);
+
+    /// Whether nothing may be changed, by anybody.
+    pub(crate) fn read_only(&self) -> bool {
+        self.config.read_only
     }
-    if let Some(rows) = config.batch_size {
-        settings = settings.with_batch_size(rows);
+
+    /// The analyses, those of the configuration's folders included.
+    pub(crate) fn library(&self) -> &Library {
+        &self.library
     }
-    let options = settings.options_mut();
-    options.sql_parser.collect_spans = true;
-    options.execution.parquet.pushdown_filters = true;
-    options.execution.parquet.reorder_filters = true;
-    let state = SessionStateBuilder::new()
-        .with_config(settings)
-        .with_runtime_env(runtime.build_arc()?)
-        .with_default_features()
-        .with_physical_optimizer_rule(Arc::new(one_stage::OneStage))
-        // Last, when equal plans look equal.
-        .with_physical_optimizer_rule(Arc::new(share::ShareSubplans))
-        .build();
-    let ctx = SessionContext::new_with_state(state);
-    let mut library = Library::built_in()?.clone();
-    for folder in &config.library {
-        library.add_folder(folder)?;
+
+    /// The session of somebody: the one place where one is made.
+    pub(crate) fn open(&self, who: &Who) -> Result<(SessionContext, Arc<TableFunctions>)> {
+        let config = &self.config;
+        let mut settings = SessionConfig::new()
+            .with_information_schema(true)
+            .with_extension(Arc::new(catalog::planned::Planned::default()))
+            .with_create_default_catalog_and_schema(false)
+            .with_extension(Arc::new(Base(Arc::clone(&self.catalogs))))
+            // For tables that show everybody their own.
+            .with_extension(Arc::new(who.clone()));
+        if let Some(threads) = config.threads {
+            settings = settings.with_target_partitions(threads);
+        }
+        if let Some(rows) = config.batch_size {
+            settings = settings.with_batch_size(rows);
+        }
+        let options = settings.options_mut();
+        options.sql_parser.collect_spans = true;
+        options.execution.parquet.pushdown_filters = true;
+        options.execution.parquet.reorder_filters = true;
+        let state = SessionStateBuilder::new()
+            .with_config(settings)
+            .with_runtime_env(Arc::clone(&self.runtime))
+            .with_catalog_list(Arc::clone(&self.catalogs))
+            .with_default_features()
+            .with_query_planner(Arc::new(crate::policy::Planner))
+            .with_physical_optimizer_rule(Arc::new(one_stage::OneStage))
+            // Last, when equal plans look equal.
+            .with_physical_optimizer_rule(Arc::new(share::ShareSubplans))
+            .build();
+        let ctx = SessionContext::new_with_state(state);
+        let functions = add_functions(&ctx, self.library.clone())?;
+        published::install(&ctx, config, &self.library);
+        // A path on the server's disk is nobody's business but its owner's.
+        if who.rights == Rights::Admin {
+            catalog::install(&ctx);
+        }
+        if let Some(moment) = config.as_of {
+            clock::stop_at(&ctx, moment);
+        }
+        Ok((ctx, functions))
     }
-    let functions = register_library(&ctx, library)?;
-    if let Some(moment) = config.as_of {
-        clock::stop_at(&ctx, moment);
-    }
-    Ok((ctx, functions))
 }
 
 /// Adds every function and table function to a session, and our way of reading files.
@@ -73,6 +125,12 @@ pub(crate) fn register_library(
     ctx: &SessionContext,
     library: Library,
 ) -> Result<Arc<TableFunctions>> {
+    let functions = add_functions(ctx, library)?;
+    catalog::install(ctx);
+    Ok(functions)
+}
+
+fn add_functions(ctx: &SessionContext, library: Library) -> Result<Arc<TableFunctions>> {
     {
         let state = ctx.state_ref();
         let mut state = state.write();
@@ -80,7 +138,6 @@ pub(crate) fn register_library(
     }
     let functions = Arc::new(TableFunctions::new(ctx.state_weak_ref(), library));
     ctx.register_relation_planner(Arc::clone(&functions) as _)?;
-    catalog::install(ctx);
     Ok(functions)
 }
 

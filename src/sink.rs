@@ -13,15 +13,20 @@ use crate::error::{Error, Result};
 
 mod csv;
 mod json;
+mod lock;
 mod markdown;
 mod outputs;
 mod parquet;
+mod remote;
 mod staged;
 mod staging_store;
 mod table;
 
+pub use lock::Lock;
 pub(crate) use outputs::may_replace;
 pub use outputs::{Output, Outputs, Published, publish};
+pub use remote::{Folder, Object};
+pub(crate) use remote::{Target, may_replace as may_replace_objects};
 pub use staged::StagedFile;
 pub use staging_store::StagingStore;
 

@@ -48,7 +48,14 @@ pub fn parameters(text: &str) -> Result<Vec<Parameter>> {
 
 /// Splits and parses a text whose parameters have these values.
 pub fn parse_with(text: &str, values: &Values) -> Result<Vec<Statement>> {
-    let (declared, rest) = parameter::split(tokens(text)?)?;
+    parse_after(text, &[], values)
+}
+
+/// The same for a text that comes after declarations, as what is typed at the prompt does.
+pub fn parse_after(text: &str, earlier: &[Parameter], values: &Values) -> Result<Vec<Statement>> {
+    let (mut declared, rest) = parameter::split(tokens(text)?)?;
+    let own: Vec<String> = declared.iter().map(|p| p.name.clone()).collect();
+    declared.extend(earlier.iter().filter(|p| !own.contains(&p.name)).cloned());
     let filled = Uses { declared: &declared, values }.fill(rest)?;
     let failed = |error: DataFusionError| failed(text, error);
     let mut parser = DFParserBuilder::new(filled)

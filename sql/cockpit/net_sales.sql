@@ -39,6 +39,7 @@
 -- returns  currency VARCHAR the currency of net_sales; NULL where orders has none
 -- returns  exclusion VARCHAR why the order does not count: test or cancelled; NULL when it counts
 -- grain    one row per order that counts; an order that orders holds twice stands here twice
+-- groups   currency, exclusion
 -- source   dbt_shopify's definition of net sales: gross sales less discounts less returns
 -- example  SELECT count(*) AS orders, sum(net_sales) AS net_sales FROM net_sales()
 CREATE MACRO net_sales(

@@ -38,6 +38,7 @@
 -- returns  is_scored BOOLEAN false for customers without an order of a positive amount
 -- returns  warnings VARCHAR a doubt about this row: no_positive_order, too_few_customers or negative_monetary; NULL for none
 -- grain    one row per customer
+-- groups   r_score, f_score, m_score, rfm_score, segment, segment_label, action, is_scored, warnings
 -- source   score(x) = min(k, 1 + floor(k * #{y : y < x} / N)), which is NTILE where it is defined and equal for equals; the
 --          eight segments are Comptoir's own rules, the eleven the published 125-cell map; for another k than 5 scores are
 --          stretched to 1..5 before the map: 1 + round((score - 1) * 4 / (k - 1))

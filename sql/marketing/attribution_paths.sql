@@ -6,7 +6,7 @@
 --          A journey without an order is touches of one customer, or one anonymous visitor, that no order's journey holds, as
 --          long as neither an order nor more than the lookback lies between them. Those of the last days may still end in an
 --          order; as_of can cut the orders off so that all have had their time.
--- reads    orders through net_sales(keep_excluded => false) the orders, one row per order
+-- reads    orders through net_sales(keep_excluded => false, tz => tz) the orders, one row per order
 -- reads    touchpoints(touchpoint_id ANY?, event_timestamp TIMESTAMP, touch_customer_id ANY, user_pseudo_id ANY?, channel VARCHAR, source VARCHAR?, medium VARCHAR?, campaign VARCHAR?) the touches
 -- column   touch_customer_id = customer_id
 -- param    lookback INTERVAL how long before its order a touch may be, at most; the moment itself counts
@@ -17,6 +17,8 @@
 -- param    exclude_direct VARCHAR 'unless_only'|'never'|'always' when direct touches are left out of a journey; with
 --          unless_only they count where there is no other
 -- param    direct_channel VARCHAR the name of the channel of direct touches; (direct) is direct, too
+-- param    tz VARCHAR the time zone of the shop, such as 'Europe/Paris': times of orders and touches, which are UTC, are told in its
+--          wall-clock time, and so is as_of
 -- param    as_of TIMESTAMP the moment after which orders and touches do not count; NULL counts all
 -- returns  path VARCHAR the channels, as in email > google_ads; a name with > in it stands in double quotes; (unattributed)
 --          for orders without a touch
@@ -39,7 +41,8 @@ CREATE MACRO attribution_paths(
     reset_after_conversion := true,
     exclude_direct := 'unless_only',
     direct_channel := 'direct',
-    as_of := NULL
+    as_of := NULL,
+    tz := 'UTC'
 ) AS TABLE
 WITH converted AS (
     SELECT o.customer_id, o.created_timestamp, o.order_id, o.net_sales
@@ -52,14 +55,14 @@ WITH converted AS (
 
 touched AS (
     SELECT
-        touchpoint_id, event_timestamp, touch_customer_id, user_pseudo_id, channel,
+        touchpoint_id, local_time(event_timestamp, tz) AS event_timestamp, touch_customer_id, user_pseudo_id, channel,
         CASE
             WHEN level = 'campaign' THEN concat(coalesce(channel, '(unknown)'), ' / ', coalesce(campaign, '(none)'))
             WHEN level = 'source_medium' THEN concat(coalesce(source, '(none)'), ' / ', coalesce(medium, '(none)'))
             ELSE channel
         END AS unit
     FROM touchpoints
-    WHERE as_of IS NULL OR event_timestamp <= as_of
+    WHERE as_of IS NULL OR local_time(event_timestamp, tz) <= as_of
 ),
 
 -- The orders stand first, because the first of a union says what type a column has.

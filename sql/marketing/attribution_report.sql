@@ -4,7 +4,7 @@
 -- about    What each marketing channel brought and what it cost: the orders and the revenue that a model credits to it, its
 --          spend, cost per order and return on spend, and what a last click would have said. Orders, revenue and margin add
 --          up to those of net_sales for every model; what no touch brought is a row of its own.
--- reads    orders through net_sales(keep_excluded => false, order_margins => order_margins) the orders, one row per order
+-- reads    orders through net_sales(keep_excluded => false, order_margins => order_margins, tz => tz) the orders, one row per order
 -- reads    touchpoints(touchpoint_id ANY?, event_timestamp TIMESTAMP, touch_customer_id ANY, user_pseudo_id ANY?, channel VARCHAR, source VARCHAR?, medium VARCHAR?, campaign VARCHAR?) the touches
 -- column   touch_customer_id = customer_id
 -- reads    order_margins?(margin_order_id ANY, margin NUMERIC) what each order earned, shared out as its revenue; an order that is not there earned nothing
@@ -28,6 +28,8 @@
 -- param    half_life INTERVAL for model time_decay: the age at which a touch weighs half
 -- param    conversions VARCHAR 'all'|'new_customers' which orders count: all, or the first of each customer ever; then
 --          guests' do not, for nobody knows their first
+-- param    tz VARCHAR the time zone of the shop, such as 'Europe/Paris': times of orders and touches, which are UTC, are told in its
+--          wall-clock time, and so is as_of
 -- param    as_of TIMESTAMP the moment after which orders, touches and spend do not count; NULL counts all
 -- returns  channel VARCHAR the channel, at the level; (unattributed) for orders without a touch
 -- returns  model VARCHAR the model
@@ -60,7 +62,8 @@ CREATE MACRO attribution_report(
     direct_channel := 'direct',
     half_life := INTERVAL '7 days',
     conversions := 'all',
-    as_of := NULL
+    as_of := NULL,
+    tz := 'UTC'
 ) AS TABLE
 WITH converted AS (
     SELECT o.customer_id, o.created_timestamp, o.order_id, o.net_sales, order_margins.margin
@@ -80,14 +83,14 @@ WITH converted AS (
 
 touched AS (
     SELECT
-        touchpoint_id, event_timestamp, touch_customer_id, channel,
+        touchpoint_id, local_time(event_timestamp, tz) AS event_timestamp, touch_customer_id, channel,
         CASE
             WHEN level = 'campaign' THEN concat(coalesce(channel, '(unknown)'), ' / ', coalesce(campaign, '(none)'))
             WHEN level = 'source_medium' THEN concat(coalesce(source, '(none)'), ' / ', coalesce(medium, '(none)'))
             ELSE channel
         END AS unit
     FROM touchpoints
-    WHERE as_of IS NULL OR event_timestamp <= as_of
+    WHERE as_of IS NULL OR local_time(event_timestamp, tz) <= as_of
 ),
 
 -- The orders stand first, because the first of a union says what type a column has.
@@ -132,7 +135,7 @@ effect_lists AS (
     SELECT removal_effects(channels, total_conversions, total_null) AS effects
     FROM attribution_paths(
         orders,
-        touchpoints,
+        (SELECT * REPLACE (local_time(event_timestamp, tz) AS event_timestamp) FROM touchpoints),
         lookback => lookback,
         path => path,
         level => level,

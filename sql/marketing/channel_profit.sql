@@ -6,7 +6,7 @@
 --          budget would do more. A new customer belongs to the channels that brought the first order. Only customers whose
 --          year is complete speak about value: a blend with young ones would make every growing channel look poor.
 --          Orders of guests are left out: nobody knows which was their first.
--- reads    orders through net_sales(keep_excluded => false, order_margins => order_margins) the orders, one row per order
+-- reads    orders through net_sales(keep_excluded => false, order_margins => order_margins, tz => tz) the orders, one row per order
 -- reads    touchpoints(touchpoint_id ANY?, event_timestamp TIMESTAMP, touch_customer_id ANY, user_pseudo_id ANY?, channel VARCHAR, source VARCHAR?, medium VARCHAR?, campaign VARCHAR?) the touches
 -- column   touch_customer_id = customer_id
 -- reads    order_margins?(margin_order_id ANY, margin NUMERIC) what each order earned, shared out as its revenue; an order that is not there earned nothing
@@ -31,6 +31,8 @@
 --          unless_only they count where there is no other
 -- param    direct_channel VARCHAR the name of the channel of direct touches; (direct) is direct, too
 -- param    half_life INTERVAL for model time_decay: the age at which a touch weighs half
+-- param    tz VARCHAR the time zone of the shop, such as 'Europe/Paris': times of orders and touches, which are UTC, are told in its
+--          wall-clock time, and so is as_of
 -- param    as_of TIMESTAMP the moment after which nothing counts; NULL is the last order's
 -- returns  channel VARCHAR the channel, at the level; (unattributed) for customers whom no touch brought
 -- returns  new_customers DOUBLE customers whose first order it brought
@@ -77,7 +79,8 @@ CREATE MACRO channel_profit(
     exclude_direct := 'unless_only',
     direct_channel := 'direct',
     half_life := INTERVAL '7 days',
-    as_of := NULL
+    as_of := NULL,
+    tz := 'UTC'
 ) AS TABLE
 WITH converted AS (
     SELECT o.customer_id, o.created_timestamp, o.order_id, o.net_sales, order_margins.margin
@@ -98,14 +101,14 @@ WITH converted AS (
 
 touched AS (
     SELECT
-        touchpoint_id, event_timestamp, touch_customer_id, user_pseudo_id, channel,
+        touchpoint_id, local_time(event_timestamp, tz) AS event_timestamp, touch_customer_id, user_pseudo_id, channel,
         CASE
             WHEN level = 'campaign' THEN concat(coalesce(channel, '(unknown)'), ' / ', coalesce(campaign, '(none)'))
             WHEN level = 'source_medium' THEN concat(coalesce(source, '(none)'), ' / ', coalesce(medium, '(none)'))
             ELSE channel
         END AS unit
     FROM touchpoints
-    WHERE as_of IS NULL OR event_timestamp <= as_of
+    WHERE as_of IS NULL OR local_time(event_timestamp, tz) <= as_of
 ),
 
 -- The orders stand first, because the first of a union says what type a column has.

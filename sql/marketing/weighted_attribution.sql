@@ -9,7 +9,7 @@
 --          Orders count once however often they were delivered, those with a positive amount only; orders of one moment
 --          share a journey. Orders without a touch, guests' among them, stand in channel (unattributed). Touches without
 --          a customer or a time are nobody's and left out.
--- reads    orders through net_sales(keep_excluded => false, order_margins => order_margins) the orders, one row per order
+-- reads    orders through net_sales(keep_excluded => false, order_margins => order_margins, tz => tz) the orders, one row per order
 -- reads    touchpoints(touchpoint_id ANY?, event_timestamp TIMESTAMP, touch_customer_id ANY, user_pseudo_id ANY?, channel VARCHAR, source VARCHAR?, medium VARCHAR?, campaign VARCHAR?) the touches
 -- column   touch_customer_id = customer_id
 -- reads    order_margins?(margin_order_id ANY, margin NUMERIC) what each order earned, shared out as its revenue; an order that is not there earned nothing
@@ -35,6 +35,8 @@
 -- param    conversion_period VARCHAR 'day'|'week'|'month'|'quarter'|'year' for grain touch: keeps the credits of orders of
 --          different periods apart
 -- param    include_unattributed BOOLEAN whether orders without a touch are kept
+-- param    tz VARCHAR the time zone of the shop, such as 'Europe/Paris': times of orders and touches, which are UTC, are told in its
+--          wall-clock time, and so is as_of
 -- param    as_of TIMESTAMP the moment after which orders and touches do not count; NULL counts all
 -- returns  order_id ANY the order; NULL at grain touch
 -- returns  customer_id ANY the customer; NULL for a guest
@@ -80,7 +82,8 @@ CREATE MACRO weighted_attribution(
     conversions := 'all',
     conversion_period := NULL,
     include_unattributed := true,
-    as_of := NULL
+    as_of := NULL,
+    tz := 'UTC'
 ) AS TABLE
 WITH converted AS (
     SELECT o.customer_id, o.created_timestamp, o.order_id, o.net_sales, order_margins.margin
@@ -102,14 +105,14 @@ WITH converted AS (
 
 touched AS (
     SELECT
-        touchpoint_id, event_timestamp, touch_customer_id, channel, campaign,
+        touchpoint_id, local_time(event_timestamp, tz) AS event_timestamp, touch_customer_id, channel, campaign,
         CASE
             WHEN level = 'campaign' THEN concat(coalesce(channel, '(unknown)'), ' / ', coalesce(campaign, '(none)'))
             WHEN level = 'source_medium' THEN concat(coalesce(source, '(none)'), ' / ', coalesce(medium, '(none)'))
             ELSE channel
         END AS unit
     FROM touchpoints
-    WHERE as_of IS NULL OR event_timestamp <= as_of
+    WHERE as_of IS NULL OR local_time(event_timestamp, tz) <= as_of
 ),
 
 -- The orders stand first, because the first of a union says what type a column has; of what they have not, a query of
@@ -190,7 +193,7 @@ effect_lists AS (
     SELECT removal_effects(channels, total_conversions, total_null) AS effects
     FROM attribution_paths(
         orders,
-        touchpoints,
+        (SELECT * REPLACE (local_time(event_timestamp, tz) AS event_timestamp) FROM touchpoints),
         lookback => lookback,
         path => path,
         level => level,

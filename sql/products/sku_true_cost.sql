@@ -29,6 +29,7 @@
 -- reads    bom?(bundle_sku ANY, sku ANY, quantity NUMERIC) what a bundle is made of
 -- param    from_date DATE the first day of orders, stock, spend and costs; NULL is the first there is
 -- param    to_date DATE the last day; NULL is the last there is
+-- param    tz VARCHAR the time zone of the shop, such as 'Europe/Paris': orders and tickets, whose times are UTC, belong to the day of its wall clock
 -- param    period VARCHAR 'all'|'month' one row per product, or one per product and month
 -- param    storage_rate DOUBLE 0..10 what storing costs in a year as a share of the stock's value, such as 0.055
 -- param    pick_pack_cost DECIMAL(18,4) picking and packing of an order that does not say it
@@ -107,6 +108,7 @@ CREATE MACRO sku_true_cost(
     bom := bom,
     from_date := NULL,
     to_date := NULL,
+    tz := 'UTC',
     period := 'all',
     storage_rate := NULL,
     pick_pack_cost := NULL,
@@ -129,7 +131,7 @@ WITH RECURSIVE order_rows AS (
     SELECT
         order_id,
         max(CASE WHEN given(guest_key) THEN coalesce(customer_id, guest_key) ELSE customer_id END) AS customer,
-        min(created_timestamp) AS placed_at,
+        min(local_time(created_timestamp, tz)) AS placed_at,
         min(channel) AS channel,
         min(currency) AS currency_low,
         max(currency) AS currency_high,
@@ -365,7 +367,7 @@ activity AS (
     GROUP BY sku, snapshot_date
     UNION ALL
     SELECT
-        sku, CAST(created_at AS DATE) AS day,
+        sku, CAST(local_time(created_at, tz) AS DATE) AS day,
         0 AS units, 0 AS back, 0 AS lost, 0 AS in_doubt, 0 AS net, 0 AS handling, 0 AS fulfillment, 0 AS fee,
         CAST(NULL AS DECIMAL(38, 14)) AS won, CAST(NULL AS DECIMAL(38, 14)) AS firsts,
         0 AS fulfillment_unknown, 0 AS fulfillment_assumed, 0 AS fee_unknown, 0 AS unreadable,
@@ -376,9 +378,9 @@ activity AS (
     WHERE
         sku IS NOT NULL
         AND created_at IS NOT NULL
-        AND (from_date IS NULL OR CAST(created_at AS DATE) >= from_date)
-        AND (to_date IS NULL OR CAST(created_at AS DATE) <= to_date)
-    GROUP BY sku, CAST(created_at AS DATE)
+        AND (from_date IS NULL OR CAST(local_time(created_at, tz) AS DATE) >= from_date)
+        AND (to_date IS NULL OR CAST(local_time(created_at, tz) AS DATE) <= to_date)
+    GROUP BY sku, CAST(local_time(created_at, tz) AS DATE)
 ),
 
 exploded AS (

@@ -23,6 +23,7 @@
 -- reads    bom?(bundle_sku ANY, sku ANY, quantity NUMERIC) what a bundle is made of
 -- param    from_date DATE the first day of orders, stock, spend and costs; NULL is the first there is
 -- param    to_date DATE the last day; NULL is the last there is
+-- param    tz VARCHAR the time zone of the shop, such as 'Europe/Paris': orders and tickets, whose times are UTC, belong to the day of its wall clock
 -- param    period VARCHAR 'all'|'month' one row per product, or one per product and month
 -- param    storage_rate DOUBLE 0..10 what storing costs in a year as a share of the stock's value, such as 0.055
 -- param    pick_pack_cost DECIMAL(18,4) picking and packing of an order that does not say it
@@ -66,6 +67,7 @@ CREATE MACRO sku_true_cost_checks(
     bom := bom,
     from_date := NULL,
     to_date := NULL,
+    tz := 'UTC',
     period := 'all',
     storage_rate := NULL,
     pick_pack_cost := NULL,
@@ -98,6 +100,7 @@ WITH skus AS (
         bom => bom,
         from_date => from_date,
         to_date => to_date,
+        tz => tz,
         period => period,
         storage_rate => storage_rate,
         pick_pack_cost => pick_pack_cost,
@@ -166,7 +169,7 @@ order_rows AS (
     SELECT
         order_id,
         count(*) AS times,
-        min(created_timestamp) AS placed_at,
+        min(local_time(created_timestamp, tz)) AS placed_at,
         max(CASE WHEN given(guest_key) THEN coalesce(customer_id, guest_key) ELSE customer_id END) IS NULL AS is_guest,
         bool_or(is_test_order IS TRUE AND NOT include_tests) AS is_test,
         bool_or(cancelled_timestamp IS NOT NULL AND exclude_cancelled) AS is_cancelled,
@@ -246,7 +249,8 @@ declared AS (
         returns => returns,
         include_tests => include_tests,
         exclude_cancelled => exclude_cancelled,
-        exclude_gift_cards => exclude_gift_cards
+        exclude_gift_cards => exclude_gift_cards,
+        tz => tz
     )
     WHERE
         given(net_amount) AND given(refund_subtotal)
@@ -264,7 +268,8 @@ declared AS (
         returns => returns,
         include_tests => include_tests,
         exclude_cancelled => exclude_cancelled,
-        exclude_gift_cards => exclude_gift_cards
+        exclude_gift_cards => exclude_gift_cards,
+        tz => tz
     )
     WHERE
         given(net_amount) AND NOT given(refund_subtotal)
@@ -305,8 +310,8 @@ ticket_facts AS (
     FROM support_tickets
     WHERE
         sku IS NULL
-        AND (from_date IS NULL OR CAST(created_at AS DATE) >= from_date)
-        AND (to_date IS NULL OR CAST(created_at AS DATE) <= to_date)
+        AND (from_date IS NULL OR CAST(local_time(created_at, tz) AS DATE) >= from_date)
+        AND (to_date IS NULL OR CAST(local_time(created_at, tz) AS DATE) <= to_date)
 ),
 
 product_facts AS (

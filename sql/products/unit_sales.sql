@@ -10,6 +10,8 @@
 -- param    exclude_gift_cards BOOLEAN whether gift cards sold are left out
 -- param    subtract_returns BOOLEAN whether units that came back are taken off the quantity of their line; what was asked
 --          for is what was sold, so that by default they are not
+-- param    tz VARCHAR the time zone of the shop, such as 'Europe/Paris': the times of orders, which are UTC, are told in its
+--          wall-clock time; a date that the sales themselves have stays as it is
 -- param    as_of TIMESTAMP the moment after which sales do not count; NULL counts all
 -- reads    sales(order_line_id ANY?, order_id ANY?, sku ANY, date TIMESTAMP?, quantity NUMERIC, price NUMERIC, total_discount NUMERIC?, is_gift_card BOOLEAN?, promo BOOLEAN?) the lines of orders, or any relation of sales
 -- alias    sku: product, product_id, variant_id, reference, ref, article, stockcode, stock_code, item, brand
@@ -28,6 +30,7 @@
 -- returns  promo BOOLEAN whether the relation says that it was sold in a promotion; NULL where it does not say
 -- returns  currency VARCHAR the currency of the prices; NULL where nothing says
 -- grain    one row per line of an order that counts
+-- groups   sku, promo, currency
 -- source   net sales as dbt_shopify defines them, a line at a time: price times quantity less discount
 -- example  SELECT sku, sum(quantity) AS units, sum(net_sales) AS net_sales FROM unit_sales() GROUP BY sku ORDER BY units DESC LIMIT 10
 CREATE MACRO unit_sales(
@@ -38,12 +41,13 @@ CREATE MACRO unit_sales(
     exclude_cancelled := true,
     exclude_gift_cards := true,
     subtract_returns := false,
+    tz := 'UTC',
     as_of := NULL
 ) AS TABLE
 WITH lines AS (
     -- The order says when, and whether the line counts at all.
     SELECT
-        s.order_line_id, s.order_id, s.sku, o.created_timestamp AS date, s.quantity, s.price,
+        s.order_line_id, s.order_id, s.sku, local_time(o.created_timestamp, tz) AS date, s.quantity, s.price,
         coalesce(s.total_discount, 0) AS discount, s.promo, o.currency
     FROM (
         SELECT order_id, created_timestamp, currency

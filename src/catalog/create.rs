@@ -15,7 +15,7 @@ use datafusion::prelude::SessionContext;
 
 use super::options::{Format, TableOptions, unknown};
 use super::table::Extra;
-use super::{discover, local_path, table};
+use super::{discover, files, path_of, planned, table};
 use crate::error::{Error, Result};
 
 /// Puts our factories in the place of the engine's; what is not ours to do, such as endless streams and stores that are
@@ -51,30 +51,31 @@ impl TableProviderFactory for Factory {
         state: &dyn Session,
         command: &CreateExternalTable,
     ) -> Result<Arc<dyn TableProvider>, DataFusionError> {
-        let paths: Option<Vec<PathBuf>> =
-            command.locations.iter().map(|location| local_path(location)).collect();
         let endless = command.unbounded
             || command
                 .options
                 .iter()
                 .any(|(key, value)| key.ends_with("unbounded") && value == "true");
-        let paths = match paths {
-            Some(paths) if !endless => paths,
-            _ => {
-                let engine = self.engine.as_ref();
-                let engine = engine.ok_or_else(|| {
-                    plan_datafusion_err!("this location is not on the file system")
-                })?;
-                return engine.create(state, command).await;
-            }
-        };
+        if endless {
+            let engine = self.engine.as_ref();
+            let engine = engine
+                .ok_or_else(|| plan_datafusion_err!("this location is not on the file system"))?;
+            return engine.create(state, command).await;
+        }
+        if let [location] = command.locations.as_slice()
+            && let Some(planned) = planned::table(state, location)?
+        {
+            return Ok(planned);
+        }
+        let paths: Vec<PathBuf> =
+            command.locations.iter().map(|location| path_of(location)).collect::<Result<_>>()?;
         // A table may be declared over a folder that is still empty, to be filled by INSERT.
         let empty_folder = |path: &PathBuf| {
             path.is_dir() && discover::source(path, &TableOptions::default()).is_err()
         };
         if let Some(engine) = &self.engine
             && !command.schema.fields().is_empty()
-            && paths.iter().all(|path| empty_folder(path) || !path.exists())
+            && paths.iter().all(|path| empty_folder(path) || !files::exists(path))
             && command.locations.iter().all(|location| location.ends_with('/'))
         {
             return engine.create(state, command).await;

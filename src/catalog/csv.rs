@@ -240,6 +240,9 @@ impl Csv {
         let malformed = error.get_ref().and_then(|inner| inner.downcast_ref::<Malformed>());
         match malformed {
             Some(malformed) => self.wrong_encoding(path, malformed.line),
+            _ if error.get_ref().is_some_and(|inner| inner.is::<Error>()) => {
+                super::sniff::unreadable(path, error)
+            }
             None if matches!(
                 error.kind(),
                 ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::Other

@@ -9,6 +9,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
@@ -19,7 +20,7 @@ use datafusion::prelude::SessionContext;
 
 use super::discover::{self, known};
 use super::table::{Extra, table};
-use super::{local_path, split_options};
+use super::{local_path, path_of, planned, split_options, store};
 use crate::error::Result;
 
 /// Lays the resolver over the session's catalogs; a second call changes nothing.
@@ -34,17 +35,28 @@ pub(super) fn install(ctx: &SessionContext) {
         .with_config(state.config().clone())
         .with_runtime_env(Arc::clone(state.runtime_env()))
         .build();
-    ctx.register_catalog_list(Arc::new(Catalogs { inner, files: Files(Arc::new(session)) }));
+    let files = Files { session: Arc::new(session), closed: Arc::default() };
+    ctx.register_catalog_list(Arc::new(Catalogs { inner, files }));
+}
+
+/// From now on no path is read: under a privacy policy a file is read as the table that the policy knows, or not at all.
+/// Even its columns' names would tell, for options can make any line of a file the line of names.
+pub(super) fn close(ctx: &SessionContext) {
+    if let Some(catalogs) = ctx.state().catalog_list().downcast_ref::<Catalogs>() {
+        catalogs.files.closed.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The table at a path; `None` when the name is no path.
 async fn resolve(session: &SessionState, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
     let (text, options) = split_options(name)?;
-    let Some(path) = local_path(text) else {
-        return Ok(None);
+    let path = match local_path(text) {
+        Some(path) if looks_like_path(text, &path) => path,
+        None if store::is_remote(text) => path_of(text)?,
+        _ => return Ok(None),
     };
-    if !looks_like_path(text, &path) {
-        return Ok(None);
+    if let Some(planned) = planned::table(session, text)? {
+        return Ok(Some(planned));
     }
     let source = discover::source(&path, &options)?;
     let reference = TableReference::bare(name);
@@ -56,7 +68,10 @@ fn looks_like_path(text: &str, path: &Path) -> bool {
 }
 
 #[derive(Clone)]
-struct Files(Arc<SessionState>);
+struct Files {
+    session: Arc<SessionState>,
+    closed: Arc<AtomicBool>,
+}
 
 impl fmt::Debug for Files {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -141,7 +156,8 @@ impl SchemaProvider for Tables {
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
         match self.inner.table(name).await? {
             Some(table) => Ok(Some(table)),
-            None => Ok(resolve(&self.files.0, name).await?),
+            None if self.files.closed.load(Ordering::Relaxed) => Ok(None),
+            None => Ok(resolve(&self.files.session, name).await?),
         }
     }
 

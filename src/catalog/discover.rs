@@ -9,8 +9,8 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::nearest;
 use super::options::{Compression, Format, TableOptions};
+use super::{files, nearest};
 use crate::error::{Error, Result};
 
 /// The files of one table, not yet looked into.
@@ -45,19 +45,20 @@ pub(super) enum Found {
 
 /// Everything at a path given with `--data`.
 pub(super) fn discover(path: &Path, options: &TableOptions) -> Result<Vec<Found>> {
-    if !exists(path)?.is_dir() {
+    if !exists(path)? {
         return Ok(vec![Found::Table(source(path, options)?)]);
     }
     let children = children(path)?;
-    if children.iter().any(|child| child.is_dir() && partition(child).is_some()) {
+    if children.iter().any(|child| files::is_dir(child) && partition(child).is_some()) {
         return Ok(vec![Found::Table(source(path, options)?)]);
     }
     let mut found = vec![];
     let mut strangers = vec![];
-    let (folders, files): (Vec<_>, Vec<_>) = children.into_iter().partition(|child| child.is_dir());
+    let (folders, files): (Vec<_>, Vec<_>) =
+        children.into_iter().partition(|child| files::is_dir(child));
     let wanted = wanted(&files, options);
     for child in folders.into_iter().chain(files) {
-        if child.is_dir() {
+        if files::is_dir(&child) {
             if let Some(source) = folder(&child, options)? {
                 found.push(Found::Folder(source));
             }
@@ -83,12 +84,12 @@ pub(super) fn discover(path: &Path, options: &TableOptions) -> Result<Vec<Found>
 
 /// The one table at a path: a file, a folder, or a pattern such as `data/*.parquet`.
 pub(super) fn source(path: &Path, options: &TableOptions) -> Result<Source> {
-    if has_wildcard(path) && !path.exists() {
+    if files::has_wildcard(path) && (files::is_remote(path) || !path.exists()) {
         let files = expand(path, options)?;
         let name = table_name(path);
         return Ok(Source { name, origin: path.into(), files, partitions: vec![], folder: false });
     }
-    if exists(path)?.is_dir() {
+    if exists(path)? {
         return folder(path, options)?
             .ok_or_else(|| no_data(path, &children(path).unwrap_or_default()));
     }
@@ -135,7 +136,7 @@ pub(super) fn table_name(path: &Path) -> String {
     let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let name = path.file_name().or(absolute.file_name()).unwrap_or(OsStr::new("data"));
     let name = name.to_string_lossy().to_lowercase();
-    if path.is_dir() {
+    if files::is_dir(path) {
         return name;
     }
     let mut stem = name.as_str();
@@ -219,7 +220,7 @@ fn walk(
     visit: &mut dyn FnMut(DataFile, &[String]) -> Result<()>,
 ) -> Result<()> {
     for child in children(path)? {
-        if child.is_dir() {
+        if files::is_dir(&child) {
             if let Some((key, _)) = partition(&child) {
                 keys.push(key);
                 walk(&child, options, keys, visit)?;
@@ -241,15 +242,8 @@ pub(super) fn partition(path: &Path) -> Option<(String, String)> {
 
 /// What lies in a folder, in the order of names, without what is hidden from us.
 fn children(path: &Path) -> Result<Vec<PathBuf>> {
-    let unreadable = |error| Error::usage(format!("`{}` cannot be listed: {error}", shown(path)));
-    let mut all = vec![];
-    for entry in fs::read_dir(path).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        if !hidden(&entry.file_name()) {
-            all.push(entry.path());
-        }
-    }
-    all.sort();
+    let mut all = files::children(path)?;
+    all.retain(|child| child.file_name().is_some_and(|name| !hidden(name)));
     Ok(all)
 }
 
@@ -257,8 +251,12 @@ fn hidden(name: &OsStr) -> bool {
     matches!(name.as_encoded_bytes().first(), None | Some(b'.' | b'_'))
 }
 
-fn exists(path: &Path) -> Result<fs::Metadata> {
-    fs::metadata(path).map_err(|error| match error.kind() {
+/// Whether a path is a folder; an error when there is nothing.
+fn exists(path: &Path) -> Result<bool> {
+    if files::is_remote(path) {
+        return Ok(files::is_dir(path));
+    }
+    fs::metadata(path).map(|meta| meta.is_dir()).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => missing(path),
         _ => Error::usage(format!("`{}` cannot be read: {error}", shown(path))),
     })
@@ -266,6 +264,9 @@ fn exists(path: &Path) -> Result<fs::Metadata> {
 
 /// The error for a path with nothing there: the nearest name in the deepest folder which is there.
 pub(super) fn missing(path: &Path) -> Error {
+    if files::is_remote(path) {
+        return files::missing(path);
+    }
     let error = Error::usage(format!("there is no file or folder `{}`", shown(path)));
     let mut wanted = path;
     while let (Some(parent), Some(name)) = (wanted.parent(), wanted.file_name()) {
@@ -301,35 +302,54 @@ fn no_data(path: &Path, strangers: &[PathBuf]) -> Error {
     }
 }
 
-fn has_wildcard(path: &Path) -> bool {
-    path.as_os_str().as_encoded_bytes().iter().any(|byte| matches!(byte, b'*' | b'?'))
-}
-
 /// The files a pattern names; `**` stands for any number of folders.
 fn expand(pattern: &Path, options: &TableOptions) -> Result<Vec<DataFile>> {
-    let mut paths = vec![PathBuf::new()];
-    for part in pattern.components() {
-        let part = part.as_os_str();
+    // An address begins with its store, which is no folder.
+    let text = pattern.to_string_lossy();
+    let (root, rest) = match text.split_once("://").filter(|_| files::is_remote(pattern)) {
+        Some((scheme, rest)) => {
+            let (authority, rest) = rest.split_once('/').unwrap_or((rest, ""));
+            (PathBuf::from(format!("{scheme}://{authority}/")), Path::new(rest).to_owned())
+        }
+        None => (PathBuf::new(), pattern.to_owned()),
+    };
+    let mut paths = vec![root];
+    let parts: Vec<_> = rest.components().map(|part| part.as_os_str()).collect();
+    for (i, part) in parts.iter().enumerate() {
         let text = part.to_string_lossy();
         let mut next = vec![];
         for path in paths {
             let folder = if path.as_os_str().is_empty() { Path::new(".") } else { &path };
+            let named = if files::is_remote(&path) && i + 1 < parts.len() {
+                path.join(part).join("")
+            } else {
+                path.join(part)
+            };
             if text == "**" {
                 deeper(folder, &mut next);
             } else if text.contains(['*', '?']) {
-                let names = children(folder).unwrap_or_default();
-                let names = names.iter().filter_map(|child| child.file_name());
-                let fits = names.filter(|name| wild(text.as_bytes(), name.as_encoded_bytes()));
-                next.extend(fits.map(|name| path.join(name)));
-            } else if path.join(part).exists() {
-                next.push(path.join(part));
+                let found = children(folder).or_else(|e| match files::is_remote(folder) {
+                    true => Err(e),
+                    false => Ok(vec![]),
+                })?;
+                let fits = found.into_iter().filter(|child| {
+                    let name = child.file_name().unwrap_or_default();
+                    wild(text.as_bytes(), name.as_encoded_bytes())
+                });
+                // As it was written: a name below `.` has no `./` before it.
+                next.extend(fits.map(|child| match files::is_remote(&child) {
+                    true => child,
+                    false => path.join(child.file_name().unwrap_or_default()),
+                }));
+            } else if files::exists(&named) {
+                next.push(named);
             }
         }
         paths = next;
     }
     let files: Vec<_> = paths
         .iter()
-        .filter(|path| path.is_file())
+        .filter(|path| files::is_file(path))
         .filter_map(|path| data_file(path, options))
         .collect();
     if files.is_empty() {
@@ -341,7 +361,7 @@ fn expand(pattern: &Path, options: &TableOptions) -> Result<Vec<DataFile>> {
 fn deeper(folder: &Path, all: &mut Vec<PathBuf>) {
     all.push(folder.to_owned());
     for child in children(folder).unwrap_or_default() {
-        if child.is_dir() {
+        if files::is_dir(&child) {
             deeper(&child, all);
         }
     }

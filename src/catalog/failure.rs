@@ -28,6 +28,7 @@ use datafusion::prelude::SessionContext;
 use encoding_rs::UTF_8;
 use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
+use url::Url;
 
 use super::csv::{Csv, Declared, ragged};
 use super::discover::shown;
@@ -196,15 +197,12 @@ struct Typing {
     scan: SchemaRef,
 }
 
-/// The local files of a table; what lies elsewhere is not read a second time.
+/// The files of a table.
 async fn files(ctx: &SessionContext, table: &ListingTable) -> Result<Vec<PathBuf>> {
     let state = ctx.state();
     let local = LocalFileSystem::new();
     let mut all = vec![];
     for url in table.table_paths() {
-        if url.scheme() != "file" && Form::of_url(url.get_url()).is_none() {
-            continue;
-        }
         let store = ctx.runtime_env().object_store(url)?;
         let listed =
             url.list_all_files(&state, store.as_ref(), &table.options().file_extension).await;
@@ -222,8 +220,16 @@ async fn files(ctx: &SessionContext, table: &ListingTable) -> Result<Vec<PathBuf
             _ => error.into(),
         })?;
         for meta in listed {
-            let path = local.path_to_filesystem(&meta.location);
-            all.extend(path.ok());
+            let address = Url::parse(&super::store::origin(url.get_url()))
+                .ok()
+                .filter(|address| address.scheme() != "file");
+            all.extend(match address {
+                Some(mut address) => {
+                    address.set_path(meta.location.as_ref());
+                    Some(PathBuf::from(address.to_string()))
+                }
+                None => local.path_to_filesystem(&meta.location).ok(),
+            });
         }
     }
     all.sort();

@@ -28,7 +28,7 @@ pub(super) fn survey(path: &Path, compression: Compression) -> Result<Schema> {
             Error::usage(format!("`{name}` is one JSON array; one object a line is wanted"));
         return Err(error.hint(format!("`jq -c '.[]' {name} > lines.json` writes it so")));
     }
-    let long = std::fs::metadata(path).map(|meta| meta.len() > ENOUGH_BYTES).unwrap_or(false);
+    let long = super::files::length(path).is_some_and(|length| length > ENOUGH_BYTES);
     let limit = long.then_some(ENOUGH_LINES);
     match infer_json_schema(input, limit) {
         Ok((schema, 0)) if schema.fields().is_empty() => {

@@ -15,6 +15,10 @@ use crate::error::{Error, Result};
 
 /// Reads every row group until one fails.
 pub(super) fn fault(path: &Path) -> Result<Option<Error>> {
+    // The footer of an object was read when its table was added; its row groups are not fetched once more.
+    if super::files::is_remote(path) {
+        return Ok(None);
+    }
     let open = || File::open(path).map_err(|error| sniff::unreadable(path, &error));
     let name = shown(path);
     let again = "write it again, or copy it again from where it was whole";

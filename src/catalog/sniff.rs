@@ -5,11 +5,11 @@
 //!
 //! A Parquet file called `.csv` would otherwise be read as text and fail with a riddle.
 
-use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use super::discover::{DataFile, shown};
+use super::files;
 use super::options::{Compression, Format};
 use crate::error::{Error, Result};
 
@@ -17,8 +17,7 @@ use crate::error::{Error, Result};
 pub(super) fn check(file: &DataFile) -> Result<()> {
     let name = shown(&file.path);
     let mut head = [0; 8];
-    let length =
-        read_head(&file.path, &mut head).map_err(|error| unreadable(&file.path, &error))?;
+    let length = read_head(&file.path, &mut head)?;
     let head = &head[..length];
     if head.is_empty() {
         let error = Error::usage(format!("`{name}` is empty (0 bytes)"));
@@ -59,6 +58,10 @@ pub(super) fn check(file: &DataFile) -> Result<()> {
 
 /// The error for a file that could not be read.
 pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    // A store's error has been told already.
+    if let Some(told) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        return told.clone();
+    }
     let name = shown(path);
     match error.kind() {
         ErrorKind::PermissionDenied => {
@@ -75,11 +78,11 @@ pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Error {
     }
 }
 
-fn read_head(path: &Path, head: &mut [u8]) -> std::io::Result<usize> {
-    let mut file = File::open(path)?;
+fn read_head(path: &Path, head: &mut [u8]) -> Result<usize> {
+    let mut file = files::open(path)?;
     let mut length = 0;
     while length < head.len() {
-        match file.read(&mut head[length..])? {
+        match file.read(&mut head[length..]).map_err(|error| unreadable(path, &error))? {
             0 => break,
             more => length += more,
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::{ConfigFileType, TableOptions as EngineOptions};
-use datafusion::common::{Constraints, TableReference};
+use datafusion::common::{Constraints, DataFusionError, TableReference};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::arrow::ArrowFormat;
 use datafusion::datasource::file_format::csv::CsvFormat;
@@ -29,11 +29,11 @@ use object_store::ObjectStoreExt;
 use url::Url;
 
 use super::csv::{Csv, Declared, Survey};
-use super::discover::{Source, partition, shown};
+use super::discover::{DataFile, Source, partition, shown};
 use super::drift::{self, FileSchema};
 use super::options::{Compression, Format, TableOptions};
 use super::view::TypedTable;
-use super::{json, nearest, sniff, transcode, view};
+use super::{files, json, nearest, sniff, store, transcode, view};
 use crate::error::{Error, Result};
 
 /// What CREATE EXTERNAL TABLE says beyond our options.
@@ -81,9 +81,8 @@ pub(super) async fn survey(
         );
         return Err(Error::usage(error).hint("leave it out; it is for CSV files"));
     }
-    for file in &source.files {
-        sniff::check(file)?;
-    }
+    let checked: Vec<DataFile> = source.files.clone();
+    each_of(checked, |file| sniff::check(&file)).await?;
     let mut engine = state.default_table_options();
     engine.set_config_format(match format {
         Format::Csv => ConfigFileType::CSV,
@@ -241,23 +240,34 @@ impl Surveyed {
         reference: &TableReference,
     ) -> Result<Vec<ListingTableUrl>> {
         let runtime = state.runtime_env();
+        let first = files::url(&self.source.files[0].path, false)?;
+        store::of(runtime, &first)?;
+        let base = ObjectStoreUrl::parse(&first[..url::Position::BeforePath])?;
         let store = match &self.csv {
-            Some((csv, _)) if !csv.form.is_plain() => transcode::register(&csv.form, runtime)?,
-            _ => ObjectStoreUrl::local_filesystem(),
+            Some((csv, _)) if !csv.form.is_plain() => {
+                transcode::register(&csv.form, &base, runtime)?
+            }
+            _ => base,
         };
+        if let Some(other) = self.source.files.iter().find(|file| {
+            files::url(&file.path, false)
+                .is_ok_and(|u| u[..url::Position::BeforePath] != first[..url::Position::BeforePath])
+        }) {
+            let error = format!(
+                "`{}` and `{}` lie in different stores",
+                shown(&self.source.files[0].path),
+                shown(&other.path)
+            );
+            return Err(Error::usage(error)
+                .hint("give each store a table of its own, and `UNION ALL` them"));
+        }
         let on_store = |url: Url| {
             Url::parse(&format!("{}{}", store.as_str().trim_end_matches('/'), url.path()))
         };
         let url = |path: &Path, folder: bool| -> Result<Url> {
-            let absolute = path.canonicalize().map_err(|error| sniff::unreadable(path, &error))?;
-            let url = if folder {
-                Url::from_directory_path(&absolute)
-            } else {
-                Url::from_file_path(&absolute)
-            };
-            let unspeakable =
-                || Error::usage(format!("the path `{}` cannot be written as a URL", shown(path)));
-            on_store(url.map_err(|()| unspeakable())?).map_err(|_| unspeakable())
+            on_store(files::url(path, folder)?).map_err(|_| {
+                Error::usage(format!("the path `{}` cannot be written as a URL", shown(path)))
+            })
         };
         let ending = common_ending(&self.source);
         if self.source.folder
@@ -343,10 +353,18 @@ async fn each<T: Send + 'static>(
     paths: &[PathBuf],
     look: impl Fn(&Path) -> Result<T> + Clone + Send + 'static,
 ) -> Result<Vec<T>> {
-    let tasks = paths.iter().cloned().map(|path| {
+    each_of(paths.to_vec(), move |path| look(&path)).await
+}
+
+/// Does something that waits for files with each of several things, on threads made for waiting.
+async fn each_of<I: Send + 'static, T: Send + 'static>(
+    all: Vec<I>,
+    look: impl Fn(I) -> Result<T> + Clone + Send + 'static,
+) -> Result<Vec<T>> {
+    let tasks = all.into_iter().map(|one| {
         let look = look.clone();
         async move {
-            let task = tokio::task::spawn_blocking(move || look(&path)).await;
+            let task = tokio::task::spawn_blocking(move || look(one)).await;
             task.unwrap_or_else(|error| {
                 Err(Error::query(format!("reading a file was broken off: {error}")))
             })
@@ -361,26 +379,26 @@ async fn self_describing(
     format: &dyn FileFormat,
     paths: &[PathBuf],
 ) -> Result<Vec<FileSchema>> {
-    let store = state.runtime_env().object_store(ObjectStoreUrl::local_filesystem())?;
-    let tasks = paths.iter().map(|path| {
-        let store = Arc::clone(&store);
-        async move {
-            let absolute = path.canonicalize().map_err(|error| sniff::unreadable(path, &error))?;
-            let location = object_store::path::Path::from_absolute_path(&absolute);
-            let location = location.map_err(|error| Error::usage(error.to_string()))?;
-            let meta =
-                store.head(&location).await.map_err(|error| Error::usage(error.to_string()))?;
-            let schema = format.infer_schema(state, &store, &[meta]).await.map_err(|_| {
-                let error = Error::usage(format!(
-                    "`{}` is cut short or damaged: its schema cannot be read",
-                    shown(path)
-                ));
-                error.hint(
-                    "write it again, or copy it again; the end of a Parquet file is written last",
-                )
-            })?;
-            Ok(FileSchema { path: path.clone(), schema: schema.as_ref().clone() })
-        }
+    let tasks = paths.iter().map(|path| async move {
+        let url = files::url(path, false)?;
+        let store = store::of(state.runtime_env(), &url)?;
+        let location = object_store::path::Path::from_url_path(url.path());
+        let location = location.map_err(|error| Error::usage(error.to_string()))?;
+        let meta = store.head(&location).await.map_err(|error| store::failed(&url, &error))?;
+        let schema = format.infer_schema(state, &store, &[meta]).await.map_err(|error| {
+            if let DataFusionError::ObjectStore(error) = error.find_root()
+                && url.scheme() != "file"
+            {
+                return store::failed(&url, error);
+            }
+            let error = Error::usage(format!(
+                "`{}` is cut short or damaged: its schema cannot be read",
+                shown(path)
+            ));
+            error
+                .hint("write it again, or copy it again; the end of a Parquet file is written last")
+        })?;
+        Ok(FileSchema { path: path.clone(), schema: schema.as_ref().clone() })
     });
     stream::iter(tasks.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await
 }
@@ -437,7 +455,7 @@ fn plain_type(field: &Field) -> Field {
     }
 }
 
-fn partition_type(values: &[String]) -> DataType {
+pub(super) fn partition_type(values: &[String]) -> DataType {
     // The engine turns `month = 7` into the folder `month=7`, so a number has to be written as it would write it: `07`
     // read as a number would silently find nothing.
     let whole =

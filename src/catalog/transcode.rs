@@ -10,7 +10,6 @@
 //! process, which only has to call [`register`] with the URL.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path as FilePath;
 use std::sync::Arc;
@@ -46,11 +45,16 @@ impl Form {
         self.encoding == UTF_8 && !self.blanks
     }
 
-    /// The store that gives files of this form as plain text.
-    pub(super) fn url(&self) -> Result<ObjectStoreUrl> {
+    /// The store that gives files of this form, which lie in the store `base`, as plain text.
+    pub(super) fn url(&self, base: &ObjectStoreUrl) -> Result<ObjectStoreUrl> {
         let blanks = if self.blanks { "blanks" } else { "plain" };
         let encoding = self.encoding.name().to_ascii_lowercase();
-        let url = format!("{SCHEME}://{}.{encoding}.{blanks}", self.compression.name());
+        // The base is written in digits, for it may hold any character.
+        let base = match *base == ObjectStoreUrl::local_filesystem() {
+            true => String::new(),
+            false => base.as_str().bytes().map(|byte| format!("{byte:02x}")).collect(),
+        };
+        let url = format!("{SCHEME}://{}.{encoding}.{blanks}-{base}", self.compression.name());
         Ok(ObjectStoreUrl::parse(url)?)
     }
 
@@ -61,6 +65,7 @@ impl Form {
         }
         let (compression, rest) = url.host_str()?.split_once('.')?;
         let (encoding, blanks) = rest.rsplit_once('.')?;
+        let (blanks, _) = blanks.split_once('-')?;
         Some(Self {
             compression: Compression::parse(compression).ok()?,
             encoding: Encoding::for_label(encoding.as_bytes())?,
@@ -70,7 +75,7 @@ impl Form {
 
     /// Opens a file as plain text.
     pub(super) fn open(&self, path: &FilePath) -> Result<Box<dyn BufRead + Send>> {
-        let file = File::open(path).map_err(|error| super::sniff::unreadable(path, &error))?;
+        let file = super::files::open(path)?;
         let read =
             self.compression.engine().convert_read(BufReader::with_capacity(BUFFER, file))?;
         Ok(if self.is_plain() {
@@ -85,10 +90,26 @@ impl Form {
     }
 }
 
-/// Makes the store of a form known to a session's runtime.
-pub(super) fn register(form: &Form, runtime: &RuntimeEnv) -> Result<ObjectStoreUrl> {
-    let url = form.url()?;
-    let files = runtime.object_store(ObjectStoreUrl::local_filesystem())?;
+/// The store under the store of a form.
+pub(super) fn base(url: &url::Url) -> Option<String> {
+    let (_, digits) = url.host_str().filter(|_| url.scheme() == SCHEME)?.rsplit_once('-')?;
+    if digits.is_empty() {
+        return Some("file://".into());
+    }
+    let byte = |i: usize| u8::from_str_radix(digits.get(i..i + 2)?, 16).ok();
+    let bytes: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(byte).collect();
+    let base = String::from_utf8(bytes?).ok()?;
+    Some(base.trim_end_matches('/').to_string())
+}
+
+/// Makes the store of a form over another store known to a session's runtime.
+pub(super) fn register(
+    form: &Form,
+    base: &ObjectStoreUrl,
+    runtime: &RuntimeEnv,
+) -> Result<ObjectStoreUrl> {
+    let url = form.url(base)?;
+    let files = runtime.object_store(base)?;
     runtime.register_object_store(url.as_ref(), Arc::new(TextStore { form: *form, files }));
     Ok(url)
 }
@@ -349,8 +370,13 @@ mod tests {
         for label in ["windows-1252", "utf-16le", "iso-8859-8-i", "gb18030", "x-user-defined"] {
             for compression in [Compression::None, Compression::Gz] {
                 let form = Form { compression, ..form(label, true) };
-                let url = url::Url::parse(form.url().unwrap().as_str()).unwrap();
-                assert_eq!(Form::of_url(&url), Some(form));
+                for base in ["file://", "s3://my-bucket.2/"] {
+                    let store = ObjectStoreUrl::parse(base).unwrap();
+                    let url = url::Url::parse(form.url(&store).unwrap().as_str()).unwrap();
+                    assert_eq!(Form::of_url(&url), Some(form));
+                    let found = super::base(&url).unwrap();
+                    assert_eq!(found.trim_end_matches('/'), base.trim_end_matches('/'));
+                }
             }
         }
     }

@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 use super::Engine;
 use crate::error::{Error, Result};
 use crate::execute::Rows;
+use crate::policy::Passed;
 use crate::sink::{Format, Out, Sink, StagedFile};
 use crate::statement::{Assertion, Demand, Statement};
 
@@ -52,9 +53,10 @@ impl Engine {
         store: Option<&'a Path>,
     ) -> BoxFuture<'a, Result<Checked>> {
         Box::pin(async move {
-            let plan = self.plan(statement).await?;
+            let Passed { plan, masked, .. } = self.passed(statement).await?;
             demand_fits(assertion, plan.schema().inner())?;
-            let rows = Rows::start(&self.ctx, plan, None).await.map_err(|e| self.explain(e))?;
+            let rows = Rows::start(&self.ctx, plan, None, masked).await;
+            let rows = rows.map_err(|e| self.explain(e))?;
             match assertion.demand {
                 Demand::Holds => holds(rows).await,
                 Demand::NoRows => no_rows(rows, show, store).await,

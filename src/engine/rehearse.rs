@@ -12,9 +12,10 @@ use datafusion::sql::sqlparser::ast::Statement as Sql;
 use futures::future::BoxFuture;
 
 use super::{Engine, check};
-use crate::catalog;
+use crate::catalog::{self, planned::Planned};
 use crate::error::{Error, Result};
 use crate::execute::Rows;
+use crate::policy;
 use crate::statement::Statement;
 
 /// What a statement would do.
@@ -29,8 +30,13 @@ pub struct Rehearsed {
 }
 
 impl Engine {
-    /// Plans a statement down to its operators, without reading a row.
-    pub fn rehearse<'a>(&'a self, statement: &'a Statement) -> BoxFuture<'a, Result<Rehearsed>> {
+    /// Plans a statement down to its operators, without reading a row. What it would write appears `together` with
+    /// everything else, when the script has ended, or else at once, and can be read by the statements after it.
+    pub fn rehearse<'a>(
+        &'a self,
+        statement: &'a Statement,
+        together: bool,
+    ) -> BoxFuture<'a, Result<Rehearsed>> {
         Box::pin(async move {
             if let Parsed::Statement(sql) = &statement.parsed
                 && matches!(
@@ -41,11 +47,18 @@ impl Engine {
                 self.run(statement).await?;
                 return Ok(Rehearsed::default());
             }
+            if self.takes_purpose(&statement.parsed)? {
+                return Ok(Rehearsed::default());
+            }
             let plan = self.plan(statement).await?;
             if let Some(assertion) = &statement.assertion {
                 check::demand_fits(assertion, plan.schema().inner())?;
             }
             let reads = catalog::paths_read(&plan);
+            let planned = self.ctx.copied_config().get_extension::<Planned>();
+            if let Some(planned) = &planned {
+                planned.refuse_waiting(&catalog::places_read(&plan))?;
+            }
             let writes = match &plan {
                 LogicalPlan::Copy(copy) => Some(copy.output_url.clone()),
                 _ => None,
@@ -70,6 +83,12 @@ impl Engine {
                     self.have(plan).await?;
                     String::new()
                 }
+                LogicalPlan::Copy(copy) => {
+                    if let Some(planned) = planned {
+                        planned.add(&copy, together)?;
+                    }
+                    self.examine(&LogicalPlan::Copy(copy)).await?
+                }
                 plan => self.examine(&plan).await?,
             };
             Ok(Rehearsed { plan: shown, reads, writes })
@@ -82,11 +101,16 @@ impl Engine {
         let failed = |e| self.explain(Error::from(e));
         let optimized = state.optimize(plan).map_err(failed)?;
         state.query_planner().create_physical_plan(&optimized, &state).await.map_err(failed)?;
-        Ok(optimized.display_indent().to_string())
+        match self.hides_rows() {
+            true => policy::shown(optimized),
+            false => Ok(optimized.display_indent().to_string()),
+        }
     }
 
     async fn have(&self, plan: LogicalPlan) -> Result<()> {
-        let rows = Rows::start(&self.ctx, plan, None).await.map_err(|e| self.explain(e))?;
-        rows.collect().await.map(drop)
+        let made = policy::Made::by(&plan);
+        let rows = Rows::start(&self.ctx, plan, None, self.hides_rows()).await;
+        rows.map_err(|e| self.explain(e))?.collect().await?;
+        self.settle(&made).await
     }
 }

@@ -43,6 +43,8 @@ pub(super) struct Bound {
     pub given: HashSet<String>,
     /// A column argument's hidden name → the name it has in a result.
     pub hidden: HashMap<String, String>,
+    /// Whether the call gave a column, and not only relations and constants.
+    pub written_columns: bool,
 }
 
 impl Bound {
@@ -142,6 +144,11 @@ pub(super) fn definition(
         definition.parameters.iter().map(|p| (p.name.clone(), p.positional)).collect();
     let given = assign(&call.shown, &names, &call.arguments)?;
     let mut bound = Bound { given: given.keys().cloned().collect(), ..Bound::default() };
+    bound.written_columns = definition
+        .parameters
+        .iter()
+        .filter(|p| !p.inherited && given.contains_key(&p.name))
+        .any(|p| matches!(p.kind, Kind::Column(_) | Kind::Free));
     let mut plans: HashMap<&str, LogicalPlan> = HashMap::new();
 
     for parameter in definition.parameters.iter().filter(|p| !p.inherited) {
@@ -345,7 +352,7 @@ pub(super) fn relation(
                 .hint("write a table's name, a quoted file, `(SELECT …)` or another table function's call"));
         }
     };
-    Ok(plan)
+    Ok(functions.argument(plan))
 }
 
 /// How an error names a relation argument.

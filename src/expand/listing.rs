@@ -11,16 +11,16 @@ use super::{LISTING, TableFunctions, lock};
 use crate::error::Result;
 
 /// One line of the listing.
-struct Line {
-    name: String,
-    kind: &'static str,
-    signature: String,
-    description: String,
-    example: Option<String>,
+pub(crate) struct Line {
+    pub(crate) name: String,
+    pub(crate) kind: &'static str,
+    pub(crate) signature: String,
+    pub(crate) description: String,
+    pub(crate) example: Option<String>,
 }
 
-/// The listing as constant rows, ordered by name and kind.
-pub(super) fn plan(functions: &TableFunctions) -> Result<LogicalPlan> {
+/// The listing, ordered by name and kind.
+pub(super) fn lines(functions: &TableFunctions) -> Result<Vec<Line>> {
     let mut lines = table_functions(functions);
     let state = functions.state()?;
     lines.extend(others(&state.read()));
@@ -32,7 +32,12 @@ pub(super) fn plan(functions: &TableFunctions) -> Result<LogicalPlan> {
         example: None,
     }));
     lines.sort_by(|a, b| (&a.name, a.kind).cmp(&(&b.name, b.kind)));
-    let rows = lines
+    Ok(lines)
+}
+
+/// The listing as constant rows.
+pub(super) fn plan(functions: &TableFunctions) -> Result<LogicalPlan> {
+    let rows = lines(functions)?
         .into_iter()
         .map(|l| {
             let example = l.example.map_or(lit(ScalarValue::Utf8(None)), lit);
@@ -106,7 +111,11 @@ fn others(state: &SessionState) -> Vec<Line> {
     lines
 }
 
-fn documented(name: &str, kind: &'static str, documentation: Option<&Documentation>) -> Line {
+pub(super) fn documented(
+    name: &str,
+    kind: &'static str,
+    documentation: Option<&Documentation>,
+) -> Line {
     Line {
         name: name.to_string(),
         kind,

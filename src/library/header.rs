@@ -64,6 +64,11 @@ pub(super) fn read(
     let grain = one(&mut tags, "grain")?;
     let source = one(&mut tags, "source")?;
     let examples = take(&mut tags, "example");
+    let groups: Vec<String> = take(&mut tags, "groups")
+        .iter()
+        .flat_map(|line| line.split(','))
+        .map(|column| column.trim().to_string())
+        .collect();
     let returns =
         take(&mut tags, "returns").iter().map(|t| column_doc(t)).collect::<Result<Vec<_>>>()?;
     if examples.is_empty() || returns.is_empty() {
@@ -77,6 +82,9 @@ pub(super) fn read(
     let mut inputs = vec![];
     for text in take(&mut tags, "reads") {
         inputs.push(input(&text, &instead, &aliases, &find)?);
+    }
+    if let Some(column) = groups.iter().find(|g| !returns.iter().any(|r| r.name == **g)) {
+        return Err(wrong(format!("`-- groups {column}` is not a column that it returns")).into());
     }
     if let Some((tag, _)) = tags.first() {
         return Err(wrong(format!("`-- {tag}` is not a tag of the header")).into());
@@ -99,6 +107,7 @@ pub(super) fn read(
         parameters,
         returns,
         grain,
+        groups,
         source,
         examples,
         body,

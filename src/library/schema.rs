@@ -11,9 +11,14 @@ use datafusion::sql::sqlparser::parser::Parser;
 use crate::error::{Error, Result};
 
 /// How close a column is to a person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Class {
-    /// Names a person or a device by itself.
+    /// Names or reaches a person by itself: never shown, not even as a pseudonym.
+    Direct,
+    /// What somebody wrote in their own words, and may hold anything.
+    Text,
+    /// Points at one person, device or transaction of a person: linked on, never shown.
     Identifier,
     /// Narrows a person down together with others.
     Quasi,
@@ -21,6 +26,33 @@ pub enum Class {
     Sensitive,
     /// Is about things.
     Plain,
+}
+
+impl Class {
+    const ALL: [Class; 6] = [
+        Class::Direct,
+        Class::Text,
+        Class::Identifier,
+        Class::Quasi,
+        Class::Sensitive,
+        Class::Plain,
+    ];
+
+    /// The word that stands for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Class::Direct => "direct",
+            Class::Text => "text",
+            Class::Identifier => "identifier",
+            Class::Quasi => "quasi",
+            Class::Sensitive => "sensitive",
+            Class::Plain => "plain",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.word() == word)
+    }
 }
 
 /// A table of the canonical shop.
@@ -84,15 +116,9 @@ fn read(text: &str) -> Result<Vec<Table>> {
                         name: column.name.value.clone(),
                         data_type: column.data_type.to_string(),
                         nullable: !required,
-                        class: match class.trim() {
-                            "identifier" => Class::Identifier,
-                            "quasi" => Class::Quasi,
-                            "sensitive" => Class::Sensitive,
-                            "plain" => Class::Plain,
-                            other => {
-                                return Err(wrong(format!("`{other}` is not a privacy class")));
-                            }
-                        },
+                        class: Class::parse(class.trim()).ok_or_else(|| {
+                            wrong(format!("`{}` is not a privacy class", class.trim()))
+                        })?,
                         meaning: meaning.trim().to_string(),
                     })
                 })

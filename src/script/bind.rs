@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use arrow::array::AsArray;
+use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
@@ -50,8 +50,9 @@ fn from_json(text: &str) -> Result<Values> {
             let text = match value {
                 Value::Null => None,
                 Value::String(text) => Some(text),
-                Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
-                Value::Array(_) | Value::Object(_) => return Err(not_one_value(&name)),
+                // A list is kept as it is written; whether one is wanted its declaration says.
+                Value::Bool(_) | Value::Number(_) | Value::Array(_) => Some(value.to_string()),
+                Value::Object(_) => return Err(not_one_value(&name)),
             };
             Ok((name.to_lowercase(), text))
         })
@@ -66,7 +67,8 @@ fn from_toml(text: &str) -> Result<Values> {
         .map(|(name, value)| {
             let text = match value {
                 Value::String(text) => text,
-                Value::Array(_) | Value::Table(_) => return Err(not_one_value(&name)),
+                Value::Array(items) => list(&items).ok_or_else(|| not_one_value(&name))?,
+                Value::Table(_) => return Err(not_one_value(&name)),
                 other => other.to_string(),
             };
             Ok((name.to_lowercase(), Some(text)))
@@ -74,9 +76,23 @@ fn from_toml(text: &str) -> Result<Values> {
         .collect()
 }
 
+/// A list of TOML, written as JSON.
+fn list(items: &[toml::Value]) -> Option<String> {
+    use toml::Value;
+    let items: Option<Vec<serde_json::Value>> = items
+        .iter()
+        .map(|item| match item {
+            Value::String(text) => Some(text.clone().into()),
+            Value::Array(_) | Value::Table(_) => None,
+            other => Some(other.to_string().into()),
+        })
+        .collect();
+    serde_json::to_string(&items?).ok()
+}
+
 fn not_one_value(name: &str) -> Error {
     Error::usage(format!(
-        "`{name}` is not one value: a parameter is a text, a number, a date or a boolean"
+        "`{name}` is not one value: a parameter is a text, a number, a date, a boolean, or a list of these"
     ))
 }
 
@@ -103,7 +119,7 @@ pub(super) fn all_known(given: &Values, declared: &[Parameter]) -> Result<()> {
 
 /// Every parameter's value, checked against its type and written as the type writes it. Defaults are evaluated once, so
 /// that `now()` or `random()` in one is the same for every statement.
-pub(super) async fn values(
+pub(crate) async fn values(
     engine: &Engine,
     declared: &[Parameter],
     given: &Values,
@@ -143,6 +159,10 @@ pub(super) async fn values(
             .at(parameter.span)
         };
         let batches = engine.query(&probe).await.map_err(failed)?;
+        if parameter.is_list() {
+            values.insert(parameter.name.clone(), list_of(&batches)?);
+            continue;
+        }
         let column =
             batches.iter().find(|b| b.num_rows() > 0).map(|b| cast(b.column(0), &DataType::Utf8));
         let text = column.transpose()?.and_then(|column| {
@@ -151,6 +171,17 @@ pub(super) async fn values(
         values.insert(parameter.name.clone(), text);
     }
     Ok(values)
+}
+
+/// A list's values as JSON; `None` is NULL.
+fn list_of(batches: &[RecordBatch]) -> Result<Option<String>> {
+    let Some(batch) = batches.iter().find(|b| b.num_rows() > 0) else { return Ok(None) };
+    let lists = batch.column(0).as_list_opt::<i32>().filter(|lists| lists.is_valid(0));
+    let Some(lists) = lists else { return Ok(None) };
+    let items = cast(&lists.value(0), &DataType::Utf8)?;
+    let items: Vec<Option<&str>> = items.as_string::<i32>().iter().collect();
+    let text = serde_json::to_string(&items).map_err(|e| Error::query(e.to_string()))?;
+    Ok(Some(text))
 }
 
 #[cfg(test)]
@@ -178,7 +209,11 @@ mod tests {
         let toml = from_toml("day = 2026-01-01\nn = -5\nname = \"it's\"").expect("reads");
         assert_eq!(toml["day"], some("2026-01-01"));
         assert_eq!((toml["n"].clone(), toml["name"].clone()), (some("-5"), some("it's")));
-        assert!(from_json(r#"{"a": [1]}"#).is_err() && from_toml("[a]\nb = 1").is_err());
+        assert!(from_json(r#"{"a": {"b": 1}}"#).is_err() && from_toml("[a]\nb = 1").is_err());
+        assert_eq!(from_json(r#"{"a": [1, "x"]}"#).expect("reads")["a"], some("[1,\"x\"]"));
+        let toml = from_toml("a = [\"it's\", 1, 2026-01-01]").expect("reads");
+        assert_eq!(toml["a"], some("[\"it's\",\"1\",\"2026-01-01\"]"));
+        assert!(from_toml("a = [[1]]").is_err());
     }
 
     #[test]

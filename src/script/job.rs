@@ -4,14 +4,17 @@
 //! `comptoir run`: files as one job, for a machine that wants an exit code, a report, and all of its outputs or none.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures::future::LocalBoxFuture;
 
 use super::report::{Entry, Report, Status};
+use super::state::{Decision, State, StateOptions, Step};
 use super::{Checking, Failure, OneFile, Output, Ran, bind, run_one, warning};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
+use crate::sink::Outputs;
 use crate::statement::{Parameter, Statement, parameters, parse_with};
 
 /// A text to run.
@@ -41,6 +44,8 @@ pub struct Options {
     pub show_failures: usize,
     /// The folder in which all of them are kept.
     pub store_failures: Option<PathBuf>,
+    /// What the last run did, so that what has not changed is left out.
+    pub state: Option<StateOptions>,
     /// Takes errors.
     pub complain: fn(&str),
 }
@@ -59,19 +64,35 @@ pub fn run<'a>(
     output: &'a Output,
 ) -> LocalBoxFuture<'a, Report> {
     Box::pin(async move {
-        let mut job =
-            Job { engine, options, output, report: Report::default(), one: OneFile::default() };
+        let mut job = Job {
+            engine,
+            options,
+            output,
+            report: Report::default(),
+            one: OneFile::default(),
+            state: None,
+        };
         // Nothing runs unless everything can be read.
         let Some(scripts) = job.read(sources).await else { return job.report };
+        let steps: Vec<(&Source, Step<'_>)> = scripts
+            .iter()
+            .flat_map(|s| {
+                s.statements.iter().map(|statement| (s.source, job.as_step(s, statement)))
+            })
+            .collect();
+        let Some(decisions) = job.decide(&steps).await else { return job.report };
         if options.publish_all && !options.dry_run {
             engine.hold_outputs();
         }
-        for script in &scripts {
-            for statement in &script.statements {
-                job.step(script, statement).await;
+        for ((source, step), decision) in steps.iter().zip(decisions) {
+            match decision {
+                Some(Decision::Skip(why)) if job.report.failure.is_none() => {
+                    job.leave_out(source, step, &why);
+                }
+                _ => job.step(source, step).await,
             }
         }
-        job.end(sources);
+        job.end(sources).await;
         job.report
     })
 }
@@ -82,6 +103,7 @@ struct Job<'a> {
     output: &'a Output,
     report: Report,
     one: OneFile,
+    state: Option<State>,
 }
 
 impl Job<'_> {
@@ -127,8 +149,55 @@ impl Job<'_> {
         None
     }
 
-    async fn step(&mut self, script: &Script<'_>, statement: &Statement) {
-        let source = script.source;
+    fn as_step<'s>(&self, script: &Script<'s>, statement: &'s Statement) -> Step<'s> {
+        let file = self.output.file.as_ref();
+        Step {
+            path: &script.source.path,
+            statement,
+            output: file.map(|file| file.display().to_string()),
+        }
+    }
+
+    /// Opens the state and says of each statement whether it need run, or complains.
+    async fn decide(&mut self, steps: &[(&Source, Step<'_>)]) -> Option<Vec<Option<Decision>>> {
+        let Some(options) = &self.options.state else { return Some(vec![None; steps.len()]) };
+        let nowhere = Source { path: options.file.display().to_string(), text: String::new() };
+        let state = match State::open(options) {
+            Ok(state) => state,
+            Err(error) => return self.unread(&nowhere, error),
+        };
+        let all: Vec<&Step<'_>> = steps.iter().map(|(_, step)| step).collect();
+        let decisions = match state.decide(self.engine, &all).await {
+            Ok(decisions) => decisions,
+            Err(error) => return self.unread(&nowhere, error),
+        };
+        for ((_, step), decision) in steps.iter().zip(&decisions) {
+            let place = format!("{}:{}", step.path, step.statement.span.start.line);
+            (self.output.remark)(&match decision {
+                Decision::Run(why) => format!("{place}: runs: {why}"),
+                Decision::Skip(why) => format!("{place}: skipped: {why}"),
+            });
+        }
+        let skipped = decisions.iter().filter(|d| matches!(d, Decision::Skip(_))).count();
+        (self.output.remark)(&format!("{skipped} of {} statements skipped", decisions.len()));
+        self.state = Some(state);
+        Some(decisions.into_iter().map(Some).collect())
+    }
+
+    fn leave_out(&mut self, source: &Source, step: &Step<'_>, why: &str) {
+        let mut entry = Entry::new(&source.path, Some(step.statement.span), &step.statement.text);
+        entry.assertion = step.statement.assertion.is_some();
+        entry.status = Status::Skipped;
+        entry.message = Some(format!("skipped: {why}"));
+        self.report.add(entry, None);
+        self.one.stands |= step.gives_output();
+        if let Some(state) = &mut self.state {
+            state.left_out(step);
+        }
+    }
+
+    async fn step(&mut self, source: &Source, step: &Step<'_>) {
+        let statement = step.statement;
         let mut entry = Entry::new(&source.path, Some(statement.span), &statement.text);
         entry.assertion = statement.assertion.is_some();
         if self.report.failure.is_some() && !self.options.keep_going {
@@ -138,6 +207,9 @@ impl Job<'_> {
         }
         let start = Instant::now();
         self.engine.peak_memory();
+        if self.state.is_some() {
+            self.engine.footprint();
+        }
         let ran = match self.options.dry_run {
             true => self.rehearse(source, statement).await,
             false => {
@@ -176,11 +248,21 @@ impl Job<'_> {
                 (self.options.complain)(&Failure::new(error, &source.text, &source.path).render());
             }
         }
+        if let Some(state) = &mut self.state {
+            match entry.status {
+                Status::Passed => {
+                    if let Err(error) = state.ran(step, self.engine.footprint()) {
+                        (self.options.complain)(&crate::diagnostic::render(&error, "", ""));
+                    }
+                }
+                _ => state.failed(step),
+            }
+        }
         self.report.add(entry, kind);
     }
 
     async fn rehearse(&self, source: &Source, statement: &Statement) -> Result<Ran> {
-        let rehearsed = self.engine.rehearse(statement).await?;
+        let rehearsed = self.engine.rehearse(statement, self.options.publish_all).await?;
         let line = statement.span.start.line;
         let mut said = format!("{}:{line}: planned", source.path);
         let reads: Vec<String> = rehearsed.reads.iter().map(|p| p.display().to_string()).collect();
@@ -207,16 +289,17 @@ impl Job<'_> {
         Some(folder.join(format!("{stem}-{}{column}.parquet", at.line)))
     }
 
-    /// Publishes what waits, or forgets it.
-    fn end(&mut self, sources: &[Source]) {
+    /// Publishes what waits, or forgets it, and writes the state.
+    async fn end(&mut self, sources: &[Source]) {
         let one = std::mem::take(&mut self.one);
         if self.options.dry_run {
             return;
         }
         let held = self.engine.held();
         let waiting = held.as_ref().map_or(0, |held| held.targets().len());
+        let state = self.state.take();
         if self.report.failure.is_some() && held.is_some() {
-            self.engine.discard();
+            self.engine.discard().await;
             if waiting > 0 {
                 (self.output.remark)(&format!(
                     "nothing was published: {waiting} outputs are dropped"
@@ -224,25 +307,39 @@ impl Job<'_> {
             }
             return;
         }
-        if self.report.failure.is_some() {
-            return;
+        let ended = match self.report.failure {
+            // What was published with its statement need not be done again.
+            Some(_) => self.close(state).await,
+            None => match self.publish(one, held).await {
+                Ok(()) => self.close(state).await,
+                failed => failed,
+            },
+        };
+        if let Err(error) = ended {
+            (self.options.complain)(&crate::diagnostic::render(&error, "", ""));
+            let path = sources.last().map_or("", |s| s.path.as_str());
+            let mut entry = Entry::new(path, None, "publish");
+            entry.fail(&error);
+            self.report.add(entry, Some(error.kind));
         }
-        let published = one.finish(self.output).and_then(|one| match held {
+    }
+
+    async fn publish(&mut self, one: OneFile, held: Option<Arc<Outputs>>) -> Result<()> {
+        let one = one.finish(self.output)?;
+        self.report.published = match held {
             Some(held) => {
                 held.add(one);
-                self.engine.publish()
+                self.engine.publish().await?
             }
-            None => crate::sink::publish(one.into_iter().collect()),
-        });
-        match published {
-            Ok(published) => self.report.published = published,
-            Err(error) => {
-                (self.options.complain)(&crate::diagnostic::render(&error, "", ""));
-                let path = sources.last().map_or("", |s| s.path.as_str());
-                let mut entry = Entry::new(path, None, "publish");
-                entry.fail(&error);
-                self.report.add(entry, Some(error.kind));
-            }
+            None => crate::sink::publish(one.into_iter().collect()).await?,
+        };
+        Ok(())
+    }
+
+    async fn close(&self, state: Option<State>) -> Result<()> {
+        match state {
+            Some(state) => state.close(self.engine, self.report.failure.is_some()).await,
+            None => Ok(()),
         }
     }
 }

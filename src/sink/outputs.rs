@@ -16,11 +16,13 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::staged::{self, Prepared, StagedFile, cannot, folder_of, hidden_name, sweep};
+use super::lock::{self, Lock};
+use super::remote::{Folder, Object, Target};
+use super::staged::{Prepared, StagedFile, cannot, folder_of, hidden_name, sweep};
 use crate::error::{Error, Result};
 
 /// The file that says which files of a folder are ours.
-const MANIFEST: &str = "_manifest.json";
+pub(super) const MANIFEST: &str = "_manifest.json";
 
 /// Something that a statement has written.
 #[derive(Debug)]
@@ -33,6 +35,17 @@ pub enum Output {
         root: PathBuf,
         /// Its files, whose targets are under that path.
         files: Vec<StagedFile>,
+    },
+    /// An object in a store.
+    Object(Box<Object>),
+    /// A folder of objects in a store.
+    Objects(Box<Folder>),
+    /// A file of this machine that becomes an object in a store.
+    Sent {
+        /// The file, which never gets a name.
+        file: StagedFile,
+        /// The object's address.
+        path: PathBuf,
     },
 }
 
@@ -73,11 +86,28 @@ impl Output {
         outputs
     }
 
+    /// Groups a statement's objects under the folder that it was told to write.
+    pub(crate) fn group_objects(objects: Vec<Object>, root: &Target) -> Vec<Output> {
+        let (inner, mut outputs): (Vec<Object>, Vec<Object>) =
+            objects.into_iter().partition(|object| object.is_within(root));
+        let folder = !inner.is_empty() || outputs.is_empty();
+        let mut all: Vec<Output> =
+            outputs.drain(..).map(|object| Output::Object(Box::new(object))).collect();
+        if folder {
+            let folder = Folder { root: root.clone(), objects: inner };
+            all.push(Output::Objects(Box::new(folder)));
+        }
+        all
+    }
+
     /// Where it will appear.
     pub fn target(&self) -> &Path {
         match self {
             Output::File(file) => file.target(),
             Output::Folder { root, .. } => root,
+            Output::Object(object) => object.path(),
+            Output::Objects(folder) => &folder.root.path,
+            Output::Sent { path, .. } => path,
         }
     }
 
@@ -86,13 +116,35 @@ impl Output {
         match self {
             Output::File(file) => file.bytes(),
             Output::Folder { files, .. } => files.iter().map(StagedFile::bytes).sum(),
+            Output::Object(object) => object.bytes(),
+            Output::Objects(folder) => folder.objects.iter().map(Object::bytes).sum(),
+            Output::Sent { file, .. } => file.bytes(),
         }
     }
 
-    fn prepare(self) -> Result<Ready> {
+    /// Forgets it, also where it has been sent.
+    pub(crate) async fn abort(self) {
+        match self {
+            Output::File(_) | Output::Folder { .. } | Output::Sent { .. } => {}
+            Output::Object(object) => object.abort().await,
+            Output::Objects(folder) => {
+                for object in folder.objects {
+                    object.abort().await;
+                }
+            }
+        }
+    }
+
+    async fn prepare(self) -> Result<Ready> {
         Ok(match self {
             Output::File(file) => Ready::File(file.prepare()?),
             Output::Folder { root, files } => Ready::Folder(NewFolder::prepare(root, files)?),
+            Output::Object(_) | Output::Objects(_) => Ready::Sent(Some(self)),
+            Output::Sent { file, path } => {
+                let target = Target::of(&path.to_string_lossy())?;
+                let object = Object::send(&target, file.file()).await?;
+                Ready::Sent(Some(Output::Object(Box::new(object))))
+            }
         })
     }
 }
@@ -120,11 +172,46 @@ impl Outputs {
 }
 
 /// Makes outputs appear, all prepared before the first is seen.
-pub fn publish(outputs: Vec<Output>) -> Result<Vec<Published>> {
-    let mut ready = vec![];
-    for output in outputs {
+pub async fn publish(outputs: Vec<Output>) -> Result<Vec<Published>> {
+    // Two runs at once may both win, one after the other, but not half each.
+    let targets: Vec<&Path> = outputs.iter().map(Output::target).collect();
+    let _alone = Lock::beside(&targets).await?;
+    let mut ready: Vec<(Published, Ready)> = vec![];
+    let mut waiting = outputs.into_iter();
+    while let Some(output) = waiting.next() {
         let published = Published { path: output.target().to_path_buf(), bytes: output.bytes() };
-        ready.push((published, output.prepare()?));
+        match output.prepare().await {
+            Ok(output) => ready.push((published, output)),
+            Err(error) => {
+                for (_, mut output) in ready {
+                    output.abort().await;
+                }
+                for output in waiting {
+                    output.abort().await;
+                }
+                return Err(error);
+            }
+        }
+    }
+    // First what goes over the network, which is what may still fail.
+    let mut sent: Vec<String> = vec![];
+    for i in 0..ready.len() {
+        let Ready::Sent(output) = &mut ready[i].1 else { continue };
+        let done = match output.take() {
+            Some(Output::Object(object)) => object.publish().await,
+            Some(Output::Objects(folder)) => folder.publish().await,
+            _ => Ok(()),
+        };
+        if let Err(error) = done {
+            for (_, output) in &mut ready {
+                output.abort().await;
+            }
+            return Err(match sent.is_empty() {
+                true => error,
+                false => error.note(format!("{} had been replaced before", sent.join(", "))),
+            });
+        }
+        sent.push(format!("`{}`", ready[i].0.path.display()));
     }
     // Nothing but renames stands in this loop, so that it takes microseconds.
     for i in 0..ready.len() {
@@ -149,6 +236,8 @@ pub fn publish(outputs: Vec<Output>) -> Result<Vec<Published>> {
 enum Ready {
     File(Prepared),
     Folder(NewFolder),
+    /// `None` once it has appeared.
+    Sent(Option<Output>),
 }
 
 impl Ready {
@@ -156,6 +245,15 @@ impl Ready {
         match self {
             Ready::File(file) => file.swap(),
             Ready::Folder(folder) => folder.swap(),
+            Ready::Sent(_) => Ok(()),
+        }
+    }
+
+    async fn abort(&mut self) {
+        if let Ready::Sent(output) = self
+            && let Some(output) = output.take()
+        {
+            output.abort().await;
         }
     }
 
@@ -163,6 +261,7 @@ impl Ready {
         match self {
             Ready::File(file) => file.finish(),
             Ready::Folder(folder) => folder.finish(),
+            Ready::Sent(_) => Ok(()),
         }
     }
 }
@@ -184,10 +283,10 @@ impl NewFolder {
             sweep(&root, &parent);
             let hidden = hidden_name(&root, &parent);
             fs::create_dir(&hidden)?;
-            let lock = File::open(&hidden)?;
-            staged::lock(&lock);
+            let opened = File::open(&hidden)?;
+            lock::take(&opened);
             // From here on it is removed when something fails.
-            let folder = Self { hidden: Some(hidden.clone()), root: root.clone(), _lock: lock };
+            let folder = Self { hidden: Some(hidden.clone()), root: root.clone(), _lock: opened };
             let mut listed: Vec<(String, u64)> = vec![];
             let mut folders = vec![hidden.clone()];
             for mut file in files {
@@ -238,7 +337,7 @@ impl Drop for NewFolder {
     }
 }
 
-fn manifest_of(files: &[(String, u64)]) -> Value {
+pub(super) fn manifest_of(files: &[(String, u64)]) -> Value {
     let listed: Vec<Value> =
         files.iter().map(|(path, bytes)| json!({"path": path, "bytes": bytes})).collect();
     json!({
@@ -327,6 +426,10 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+
+    fn publish(outputs: Vec<Output>) -> Result<Vec<Published>> {
+        futures::executor::block_on(super::publish(outputs))
+    }
 
     fn folder_with(root: &Path, name: &str, text: &str) -> Output {
         let mut file = StagedFile::create_with_folder(&root.join(name)).expect("opens");

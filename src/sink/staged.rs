@@ -13,7 +13,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::error::{Error, Result};
+use super::lock;
+use crate::error::{Error, Kind, Result, from_io};
 
 /// A file on its way to `target`.
 #[derive(Debug)]
@@ -43,12 +44,17 @@ impl StagedFile {
         Ok(staged)
     }
 
+    /// Opens a file that waits here to be sent elsewhere.
+    pub fn create_to_send() -> Result<Self> {
+        Self::create(&std::env::temp_dir().join("comptoir-output"))
+    }
+
     fn create_beside(target: &Path, folder: &Path) -> Result<Self> {
         if target.is_dir() {
             return Err(Error::usage(format!("`{}` is a folder, not a file", target.display())));
         }
         if let Some(file) = nameless(folder) {
-            lock(&file);
+            lock::take(&file);
             let target = target.to_path_buf();
             return Ok(Self { file, target, hidden: None, new_folder: false });
         }
@@ -59,7 +65,7 @@ impl StagedFile {
             .create_new(true)
             .open(&hidden)
             .map_err(|e| cannot(target, &e))?;
-        lock(&file);
+        lock::take(&file);
         Ok(Self { file, target: target.to_path_buf(), hidden: Some(hidden), new_folder: false })
     }
 
@@ -157,7 +163,7 @@ pub(super) fn sweep(target: &Path, folder: &Path) {
         let found = entry.file_name().to_string_lossy().into_owned();
         let number = found.strip_prefix(&prefix).and_then(|n| n.strip_suffix(ENDING));
         let ours = number.is_some_and(|n| n.chars().all(|c| c.is_ascii_digit() || c == '-'));
-        if !ours || !File::open(entry.path()).is_ok_and(|file| lock(&file)) {
+        if !ours || !File::open(entry.path()).is_ok_and(|file| lock::take(&file)) {
             continue;
         }
         let _ = match entry.path().is_dir() {
@@ -207,14 +213,9 @@ pub(super) fn hidden_name(target: &Path, folder: &Path) -> PathBuf {
 }
 
 pub(super) fn cannot(target: &Path, error: &io::Error) -> Error {
-    let error = Error::usage(format!("cannot write `{}`: {error}", target.display()));
+    let error =
+        from_io(error, Kind::Usage).context(format_args!("cannot write `{}`", target.display()));
     if folder_of(target).is_dir() { error } else { error.hint("the folder must exist") }
-}
-
-/// Takes the lock of a file or folder; false when somebody has it, or when there are no locks here.
-pub(super) fn lock(file: &File) -> bool {
-    use rustix::fs::{FlockOperation, flock};
-    flock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
 }
 
 #[cfg(target_os = "linux")]

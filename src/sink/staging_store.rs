@@ -12,7 +12,9 @@ use std::fmt;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -20,19 +22,68 @@ use futures::{FutureExt, StreamExt};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult, UploadPart,
+    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult,
+    UploadPart,
 };
 
+use super::remote::{Object, Target};
 use super::staged::StagedFile;
-use crate::error::Error;
+use crate::error::{Error, Kind, from_io};
 
 /// The files that one statement has written so far.
 #[derive(Debug, Default)]
 pub struct StagingStore {
     finished: Arc<Mutex<Vec<StagedFile>>>,
+    /// Where they go that are not for this machine.
+    remote: Option<(Target, Arc<Remote>)>,
+    /// Why writing failed, which the engine's writers do not always pass on.
+    failure: Arc<Mutex<Option<Error>>>,
+}
+
+/// What has been sent to another store.
+#[derive(Debug, Default)]
+struct Remote {
+    finished: Mutex<Vec<Object>>,
+    /// Uploads whose writer has given up.
+    abandoned: Mutex<Vec<Box<dyn MultipartUpload>>>,
+    /// Uploads whose writer is at work.
+    open: AtomicUsize,
 }
 
 impl StagingStore {
+    /// A store whose files go to another one.
+    pub(crate) fn over(target: Target) -> Self {
+        Self { remote: Some((target, Arc::default())), ..Self::default() }
+    }
+
+    /// The objects that are finished.
+    pub(crate) fn take_objects(&self) -> Vec<Object> {
+        let Some((_, remote)) = &self.remote else { return vec![] };
+        std::mem::take(&mut *remote.finished.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Forgets every file of the statement, and aborts what was being sent.
+    pub async fn discard_all(&self) {
+        self.discard();
+        let Some((_, remote)) = &self.remote else { return };
+        for object in self.take_objects() {
+            object.abort().await;
+        }
+        // The engine's writers are being stopped, and hand back their uploads one by one.
+        for _ in 0..200 {
+            let abandoned = std::mem::take(
+                &mut *remote.abandoned.lock().unwrap_or_else(PoisonError::into_inner),
+            );
+            for mut upload in abandoned {
+                let _ = upload.abort().await;
+            }
+            if remote.open.load(Ordering::Acquire) == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// The files that are finished.
     pub(crate) fn take(&self) -> Vec<StagedFile> {
         std::mem::take(&mut *self.finished.lock().unwrap_or_else(PoisonError::into_inner))
@@ -41,6 +92,11 @@ impl StagingStore {
     /// Forgets every file of the statement.
     pub fn discard(&self) {
         self.finished.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Why writing failed, if it did.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn open(location: &Path) -> StoreResult<StagedFile> {
@@ -76,7 +132,12 @@ impl ObjectStore for StagingStore {
         payload: PutPayload,
         _options: PutOptions,
     ) -> StoreResult<PutResult> {
-        let mut upload = Upload::new(Self::open(location)?, &self.finished);
+        if let Some((target, remote)) = &self.remote {
+            let object = Object::whole(target, location.clone(), payload);
+            remote.finished.lock().unwrap_or_else(PoisonError::into_inner).push(object);
+            return Ok(PutResult { e_tag: None, version: None });
+        }
+        let mut upload = Upload::new(Self::open(location)?, self);
         upload.put_part(payload).await?;
         upload.complete().await
     }
@@ -86,7 +147,18 @@ impl ObjectStore for StagingStore {
         location: &Path,
         _options: PutMultipartOptions,
     ) -> StoreResult<Box<dyn MultipartUpload>> {
-        Ok(Box::new(Upload::new(Self::open(location)?, &self.finished)))
+        if let Some((target, remote)) = &self.remote {
+            let inner = target.store.put_multipart(location).await?;
+            remote.open.fetch_add(1, Ordering::AcqRel);
+            return Ok(Box::new(Sending {
+                inner: Some(inner),
+                bytes: 0,
+                at: location.clone(),
+                target: target.clone(),
+                remote: Arc::clone(remote),
+            }));
+        }
+        Ok(Box::new(Upload::new(Self::open(location)?, self)))
     }
 
     async fn get_opts(&self, _location: &Path, _options: GetOptions) -> StoreResult<GetResult> {
@@ -128,11 +200,17 @@ struct Upload {
     file: Option<Arc<StagedFile>>,
     next: u64,
     finished: Arc<Mutex<Vec<StagedFile>>>,
+    failure: Arc<Mutex<Option<Error>>>,
 }
 
 impl Upload {
-    fn new(file: StagedFile, finished: &Arc<Mutex<Vec<StagedFile>>>) -> Self {
-        Self { file: Some(Arc::new(file)), next: 0, finished: Arc::clone(finished) }
+    fn new(file: StagedFile, store: &StagingStore) -> Self {
+        Self {
+            file: Some(Arc::new(file)),
+            next: 0,
+            finished: Arc::clone(&store.finished),
+            failure: Arc::clone(&store.failure),
+        }
     }
 }
 
@@ -142,6 +220,7 @@ impl MultipartUpload for Upload {
         let mut offset = self.next;
         self.next += data.content_length() as u64;
         let file = self.file.clone();
+        let failure = Arc::clone(&self.failure);
         let write = tokio::task::spawn_blocking(move || {
             let file = file.ok_or(std::io::ErrorKind::BrokenPipe)?;
             for chunk in data {
@@ -152,9 +231,11 @@ impl MultipartUpload for Upload {
         });
         async move {
             match write.await {
-                Ok(written) => {
-                    written.map_err(|e| failed(Error::query(format!("cannot write: {e}"))))
-                }
+                Ok(written) => written.map_err(|e| {
+                    let error = from_io(&e, Kind::Query).context("cannot write");
+                    *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+                    failed(error)
+                }),
                 Err(stopped) => Err(failed(Error::query(stopped.to_string()))),
             }
         }
@@ -172,5 +253,59 @@ impl MultipartUpload for Upload {
 
     async fn abort(&mut self) -> StoreResult<()> {
         Ok(())
+    }
+}
+
+/// One object being sent, which is not to appear when its writer has finished.
+#[derive(Debug)]
+struct Sending {
+    /// `None` once its parts are all sent.
+    inner: Option<Box<dyn MultipartUpload>>,
+    bytes: u64,
+    at: Path,
+    target: Target,
+    remote: Arc<Remote>,
+}
+
+fn finished_already() -> object_store::Error {
+    failed(Error::query("an output was finished while it was being written"))
+}
+
+#[async_trait]
+impl MultipartUpload for Sending {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        self.bytes += data.content_length() as u64;
+        match &mut self.inner {
+            Some(inner) => inner.put_part(data),
+            None => async { Err(finished_already()) }.boxed(),
+        }
+    }
+
+    async fn complete(&mut self) -> StoreResult<PutResult> {
+        let inner = self.inner.take().ok_or_else(finished_already)?;
+        let object = Object::sent(&self.target, self.at.clone(), inner, self.bytes);
+        self.remote.finished.lock().unwrap_or_else(PoisonError::into_inner).push(object);
+        self.remote.open.fetch_sub(1, Ordering::AcqRel);
+        Ok(PutResult { e_tag: None, version: None })
+    }
+
+    async fn abort(&mut self) -> StoreResult<()> {
+        match self.inner.take() {
+            Some(mut inner) => {
+                let aborted = inner.abort().await;
+                self.remote.open.fetch_sub(1, Ordering::AcqRel);
+                aborted
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if let Some(inner) = self.inner.take() {
+            self.remote.abandoned.lock().unwrap_or_else(PoisonError::into_inner).push(inner);
+            self.remote.open.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }

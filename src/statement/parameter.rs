@@ -6,12 +6,13 @@
 //! A value is put in as tokens of SQL, already cast to the declared type, before the text is parsed: so a parameter may
 //! stand wherever a constant may, also where the grammar wants a text (`COPY … TO $out || '/day.csv'`), and a value can
 //! never be read as anything but a value. A name comes from a parameter only where the script says so twice: the type
-//! is `IDENTIFIER`, and the use is quoted (`FROM "$table"`).
+//! is `IDENTIFIER`, and the use is quoted (`FROM "$table"`). A list (`PARAMETER skus VARCHAR[]`) stands where a list may,
+//! behind `IN` and as an array: `sku IN $skus`, `sku = ANY($skus)`, `array_length($skus)`.
 
 use std::collections::BTreeMap;
 
 use datafusion::common::Span;
-use datafusion::sql::sqlparser::ast::{DataType, Expr};
+use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, DataType, Expr};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -20,7 +21,7 @@ use datafusion::sql::sqlparser::tokenizer::{self, Token, TokenWithSpan, Word};
 use crate::diagnostic::{nearest, or_list};
 use crate::error::{Error, Result};
 
-/// What each parameter is, as text; `None` is NULL.
+/// What each parameter is, as text; `None` is NULL. A list is written as JSON: `["a", "b", null]`.
 pub type Values = BTreeMap<String, Option<String>>;
 
 /// A parameter that a text declares.
@@ -41,6 +42,7 @@ pub struct Parameter {
 enum Class {
     Text,
     Identifier,
+    List,
     Other,
 }
 
@@ -48,6 +50,11 @@ impl Parameter {
     /// True when it names a table or a column.
     pub fn is_identifier(&self) -> bool {
         self.class == Class::Identifier
+    }
+
+    /// True when it holds several values.
+    pub fn is_list(&self) -> bool {
+        self.class == Class::List
     }
 
     /// True when it may be left out.
@@ -67,19 +74,54 @@ impl Parameter {
     /// may stand in the default.
     pub fn probe(&self, given: Option<&Option<String>>, earlier: &Uses<'_>) -> Result<String> {
         let data_type = self.shown_type();
+        if self.is_list() {
+            return self.probe_list(&data_type, given, earlier);
+        }
         Ok(match given {
             Some(Some(text)) => {
                 format!("SELECT CAST(CAST({} AS {data_type}) AS VARCHAR)", quoted(text))
             }
             Some(None) => format!("SELECT CAST(CAST(NULL AS {data_type}) AS VARCHAR)"),
             None => {
-                let mut words = vec![];
-                for token in &self.default {
-                    earlier.put(token, &mut words)?;
-                }
-                let words: Vec<String> = words.iter().map(|t| t.token.to_string()).collect();
-                format!("SELECT CAST(CAST(({}) AS {data_type}) AS VARCHAR)", words.join(" "))
+                let words = self.default_words(earlier)?;
+                format!("SELECT CAST(CAST({words} AS {data_type}) AS VARCHAR)")
             }
+        })
+    }
+
+    fn probe_list(
+        &self,
+        data_type: &str,
+        given: Option<&Option<String>>,
+        earlier: &Uses<'_>,
+    ) -> Result<String> {
+        let list = match given {
+            Some(Some(text)) => words_of(&array(self.items(text)?)),
+            Some(None) => "NULL".into(),
+            None => self.default_words(earlier)?,
+        };
+        Ok(format!("SELECT CAST(CAST({list} AS {data_type}) AS VARCHAR[])"))
+    }
+
+    fn default_words(&self, earlier: &Uses<'_>) -> Result<String> {
+        let mut words = vec![];
+        for token in &self.default {
+            earlier.put(token, &mut words)?;
+        }
+        let words: Vec<Token> = words.into_iter().map(|t| t.token).collect();
+        Ok(format!("({})", words_of(&words)))
+    }
+
+    /// `[a, 'b, c', "d"]`, or JSON: what is typed → the values.
+    fn items(&self, text: &str) -> Result<Vec<Option<String>>> {
+        items(text).ok_or_else(|| {
+            Error::usage(format!(
+                "the parameter `{}` takes {}; `{text}` is not a list",
+                self.name,
+                self.shown_type()
+            ))
+            .at(self.span)
+            .hint(format!("write `-p {}=[a,b]`, a value with a comma in it as \"a,b\"", self.name))
         })
     }
 
@@ -93,6 +135,52 @@ impl Parameter {
             [TokenWithSpan { token: Token::SingleQuotedString(name), .. }] => Some(name.clone()),
             _ => None,
         }
+    }
+
+    /// The tokens that stand for a list: behind `IN` its values in parentheses, elsewhere an array.
+    fn list_tokens(&self, values: &Values, behind_in: bool) -> Result<Vec<Token>> {
+        let value = match values.get(&self.name) {
+            Some(Some(text)) => Some(self.items(text)?),
+            Some(None) => None,
+            None if self.has_default() && !behind_in => return self.tokens(values),
+            None if self.has_default() => {
+                let words = ["(", "SELECT", "unnest", "("].map(|w| match w {
+                    "(" => Token::LParen,
+                    word => Token::make_keyword(word),
+                });
+                let list = self.tokens(values)?;
+                return Ok(words
+                    .into_iter()
+                    .chain(list)
+                    .chain([Token::RParen, Token::RParen])
+                    .collect());
+            }
+            None => return Err(self.lacking()),
+        };
+        if !behind_in {
+            return Ok(self.cast(match value {
+                Some(items) => array(items),
+                None => vec![Token::make_keyword("NULL")],
+            }));
+        }
+        let element = self.data_type.len().saturating_sub(2);
+        let cast = |value: Token| {
+            let mut tokens = vec![Token::make_keyword("CAST"), Token::LParen, value];
+            tokens.push(Token::make_keyword("AS"));
+            tokens.extend(self.data_type[..element].iter().cloned());
+            tokens.push(Token::RParen);
+            tokens
+        };
+        let null = || Token::make_keyword("NULL");
+        let mut tokens = vec![Token::LParen];
+        for (i, item) in value.unwrap_or(vec![None]).into_iter().enumerate() {
+            if i > 0 {
+                tokens.push(Token::Comma);
+            }
+            tokens.extend(cast(item.map_or_else(null, Token::SingleQuotedString)));
+        }
+        tokens.push(Token::RParen);
+        Ok(tokens)
     }
 
     /// The tokens that stand for it.
@@ -189,8 +277,15 @@ fn declaration(words: &[&TokenWithSpan]) -> Result<Parameter> {
         {
             Class::Identifier
         }
+        Ok(DataType::Array(ArrayElemTypeDef::SquareBracket(of, None)))
+            if !matches!(of.as_ref(), DataType::Array(_) | DataType::Custom(..)) =>
+        {
+            Class::List
+        }
         Ok(DataType::Array(_)) => {
-            return Err(wrong(format!("the parameter `{name}` cannot be a list")));
+            return Err(wrong(format!(
+                "the parameter `{name}` can be a list of values only, such as VARCHAR[]"
+            )));
         }
         Ok(_) => Class::Other,
         Err(error) => return Err(wrong(error.to_string())),
@@ -264,9 +359,24 @@ impl Uses<'_> {
                         .at(place)
                         .hint(format!("write `\"${name}\"`")));
                 }
-                let tokens = match self.values.get(&name) {
+                if parameter.is_list() && in_target(filled) {
+                    return Err(Error::usage(format!(
+                        "`${name}` is a list, and a path is one text"
+                    ))
+                    .at(place));
+                }
+                let value = self.values.get(&name);
+                let tokens = match value {
+                    Some(Some(text))
+                        if parameter.is_list() && behind_in(filled) && text == "[]" =>
+                    {
+                        in_nothing(filled)
+                    }
                     Some(Some(text)) if in_target(filled) => {
                         vec![Token::SingleQuotedString(text.clone())]
+                    }
+                    _ if parameter.is_list() => {
+                        parameter.list_tokens(self.values, behind_in(filled))?
                     }
                     _ => parameter.tokens(self.values)?,
                 };
@@ -309,6 +419,97 @@ impl Uses<'_> {
         match nearest(name, self.declared.iter().map(|p| p.name.as_str())).as_slice() {
             [] => error.hint(format!("declare it first: `PARAMETER {name} VARCHAR;`")),
             near => error.hint(format!("did you mean {}?", or_list(near))),
+        }
+    }
+}
+
+/// True behind `IN`.
+fn behind_in(filled: &[TokenWithSpan]) -> bool {
+    let last = filled.iter().rev().find(|t| !matches!(t.token, Token::Whitespace(_)));
+    last.is_some_and(|t| is_word(&t.token, "in"))
+}
+
+/// `x IN ()` is no SQL, and no value is in no list, unknown or not: `x IS NULL IS NULL` is false whatever x is. Takes the
+/// `IN` or `NOT IN` away.
+fn in_nothing(filled: &mut Vec<TokenWithSpan>) -> Vec<Token> {
+    let mut last = || {
+        while filled.last().is_some_and(|t| matches!(t.token, Token::Whitespace(_))) {
+            filled.pop();
+        }
+        filled.pop()
+    };
+    last();
+    let before = last();
+    let not = before.as_ref().is_some_and(|t| is_word(&t.token, "not"));
+    filled.extend(before.filter(|_| !not));
+    let words = ["IS", "NULL", "IS", "NOT", "NULL"].into_iter();
+    words.filter(|word| not || *word != "NOT").map(Token::make_keyword).collect()
+}
+
+/// `['a', NULL]`
+fn array(items: Vec<Option<String>>) -> Vec<Token> {
+    let mut tokens = vec![Token::LBracket];
+    for (i, item) in items.into_iter().enumerate() {
+        if i > 0 {
+            tokens.push(Token::Comma);
+        }
+        tokens.push(item.map_or_else(|| Token::make_keyword("NULL"), Token::SingleQuotedString));
+    }
+    tokens.push(Token::RBracket);
+    tokens
+}
+
+fn words_of(tokens: &[Token]) -> String {
+    tokens
+        .iter()
+        .map(|token| match token {
+            // A token shows a text without doubling the quotes in it.
+            Token::SingleQuotedString(text) => quoted(text),
+            token => token.to_string(),
+        })
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// The values of a list: JSON, or the same with the quotes left out.
+fn items(text: &str) -> Option<Vec<Option<String>>> {
+    use serde_json::Value;
+    let text = text.trim();
+    if let Ok(list) = serde_json::from_str::<Vec<Value>>(text) {
+        return list
+            .into_iter()
+            .map(|value| match value {
+                Value::Null => Some(None),
+                Value::String(text) => Some(Some(text)),
+                Value::Bool(_) | Value::Number(_) => Some(Some(value.to_string())),
+                Value::Array(_) | Value::Object(_) => None,
+            })
+            .collect();
+    }
+    let inner = text.strip_prefix('[')?.strip_suffix(']')?;
+    let mut items = vec![];
+    let mut rest = inner.trim_start();
+    loop {
+        let quote = rest.chars().next().filter(|c| matches!(c, '\'' | '"'));
+        let (item, after) = match quote {
+            Some(quote) => {
+                let (item, after) = rest[1..].split_once(quote)?;
+                (item, after.trim_start())
+            }
+            None => {
+                let end = rest.find(',').unwrap_or(rest.len());
+                (rest[..end].trim(), &rest[end..])
+            }
+        };
+        // A bare nothing between two commas is more often a slip than the empty text.
+        if quote.is_none() && item.is_empty() {
+            return None;
+        }
+        items.push(Some(item.to_string()));
+        match after.strip_prefix(',') {
+            Some(more) => rest = more.trim_start(),
+            None if after.is_empty() => return Some(items),
+            None => return None,
         }
     }
 }
@@ -424,11 +625,49 @@ mod tests {
             ("PARAMETER day; SELECT 1", "needs a type"),
             ("PARAMETER day DATE 'x'; SELECT 1", "after the type"),
             ("PARAMETER day DATE DEFAULT (1; SELECT 1", "xpected"),
-            ("PARAMETER ids INTEGER[]; SELECT 1", "cannot be a list"),
+            ("PARAMETER ids INTEGER[][]; SELECT 1", "a list of values only"),
+            ("PARAMETER ids VARCHAR[]; COPY t TO $ids", "a path is one text"),
+            ("PARAMETER ids VARCHAR[]; SELECT $ids", "has no value"),
         ] {
             let error = filled(text, &[]).expect_err(text);
             assert!(error.message.contains(said), "{text}: {}", error.message);
             assert!(error.span.is_some(), "{text}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_stands_behind_in_and_as_an_array() {
+        let text = "PARAMETER ids INTEGER[]; SELECT a IN $ids, b = ANY($ids)";
+        let with = |value| filled(text, &[("ids", value)]).expect("fills");
+        assert_eq!(
+            with(Some("[1,null]")),
+            "SELECT a IN ( CAST ( '1' AS INTEGER ) , CAST ( NULL AS INTEGER ) ) , b = ANY ( CAST ( [ '1' , NULL ] AS INTEGER [ ] ) )"
+        );
+        assert!(with(Some("[]")).starts_with("SELECT a IS NULL IS NULL , b = ANY"));
+        let not = "PARAMETER ids INTEGER[]; SELECT a NOT IN $ids";
+        assert_eq!(
+            filled(not, &[("ids", Some("[]"))]).expect("fills"),
+            "SELECT a IS NULL IS NOT NULL"
+        );
+        assert!(with(None).contains("IN ( CAST ( NULL AS INTEGER ) )"));
+    }
+
+    #[test]
+    fn a_list_is_json_or_the_same_without_its_quotes() {
+        let some = |texts: &[&str]| Some(texts.iter().map(|t| Some(t.to_string())).collect());
+        for (text, expected) in [
+            ("[a, b c ,d]", some(&["a", "b c", "d"])),
+            (r#"["a,b", 'it', x"y]"#, some(&["a,b", "it", "x\"y"])),
+            (r#"["it's", 1.5, true]"#, some(&["it's", "1.5", "true"])),
+            ("[]", some(&[])),
+            ("[a,]", None),
+            ("a,b", None),
+            ("[[1]]", None),
+            ("['a' b]", None),
+            ("['a]", None),
+        ] {
+            // Two brackets are an array of arrays as JSON, and refused there.
+            assert_eq!(items(text), expected, "{text}");
         }
     }
 

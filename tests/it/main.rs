@@ -6,7 +6,10 @@
 mod cli; // the real program: exit codes, streams, outputs that appear whole
 mod examples; // every `-- example` of sql/ runs and returns what its header promises
 mod generated; // the tables in README.md and sql/README.md are current
+mod incremental; // `--state`: what is skipped, and what never is
 mod oracle; // pandas, on public data
+mod privacy; // the gates: a planted victim, DuckDB, other words for one question
+mod repl; // the prompt, in a pseudo-terminal
 mod script; // `comptoir run`: parameters, assertions, outputs together, reports, kill -9
 mod shop; // the demo shop matches sql/schema.sql
 mod tidy; // the house rules

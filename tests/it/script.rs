@@ -10,33 +10,33 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 /// A folder with scripts in it, and what running them there says.
-struct Place(tempfile::TempDir);
+pub(crate) struct Place(tempfile::TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().expect("a folder"))
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn write(&self, name: &str, text: &str) -> &Self {
+    pub(crate) fn write(&self, name: &str, text: &str) -> &Self {
         fs::write(self.path(name), text).expect("writes");
         self
     }
 
-    fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_comptoir"));
         command.args(arguments).current_dir(self.0.path()).stdin(Stdio::null());
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+    pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         let Output { status, stdout, stderr } = self
             .command(&[&["run", "--format", "csv"], arguments].concat())
             .output()
@@ -46,7 +46,7 @@ impl Place {
     }
 
     /// Every file, hidden ones included.
-    fn files(&self) -> BTreeSet<String> {
+    pub(crate) fn files(&self) -> BTreeSet<String> {
         let mut files = BTreeSet::new();
         walk(self.0.path(), self.0.path(), &mut files);
         files
@@ -292,6 +292,117 @@ fn a_dry_run_finds_mistakes_and_has_no_effect() {
     for part in ["amount", "b.sql:2:8", "true or false", "nope"] {
         assert!(said.contains(part), "should say {part}: {said}");
     }
+}
+
+#[test]
+fn a_list_is_a_parameter_too() {
+    let place = Place::new();
+    place.write(
+        "a.sql",
+        "PARAMETER skus VARCHAR[] DEFAULT ['a', 'it''s']; PARAMETER ids BIGINT[] DEFAULT [];\n\
+         SELECT x, x IN $skus AS i, x NOT IN $skus AS n, x = ANY($skus) AS a, coalesce(array_length($skus), 0) AS l, 1 IN $ids AS e\n\
+         FROM (VALUES ('a'), ('c,d'), ('it''s')) AS t(x);\n\
+         SELECT count(*) AS n FROM (VALUES (1), (NULL)) AS t(x) WHERE x NOT IN $ids;\n",
+    );
+    place.write("p.json", r#"{"skus": ["c,d"], "ids": [1, 2]}"#).write("p.toml", "ids = [1]");
+    let ids = |e: &str, n: u32| (e.to_string(), n);
+    for (arguments, rows, (e, n)) in [
+        (&[][..], ["a,true,false,true,2", "\"c,d\",false,true,false,2"], ids("false", 2)),
+        (
+            &["-p", "skus=[]"],
+            ["a,false,true,false,0", "\"c,d\",false,true,false,0"],
+            ids("false", 2),
+        ),
+        (
+            &["-p", "skus=[x, a]"],
+            ["a,true,false,true,2", "\"c,d\",false,true,false,2"],
+            ids("false", 2),
+        ),
+        (
+            &["--params", "p.json"],
+            ["a,false,true,false,1", "\"c,d\",true,false,true,1"],
+            ids("true", 0),
+        ),
+        (
+            &["--params", "p.toml"],
+            ["a,true,false,true,2", "\"c,d\",false,true,false,2"],
+            ids("true", 0),
+        ),
+    ] {
+        let (code, out, said) = place.run(&[&["a.sql"], arguments].concat());
+        let lines: Vec<&str> = out.lines().collect();
+        let row = |i: usize| format!("{},{e}", rows[i]);
+        assert_eq!(
+            (code, lines[1], lines[2]),
+            (0, row(0).as_str(), row(1).as_str()),
+            "{arguments:?} {said}"
+        );
+        assert_eq!(lines.last(), Some(&n.to_string().as_str()), "{arguments:?}: {out}");
+    }
+    for (value, said) in [
+        ("skus=a,b", "is not a list"),
+        ("skus=[a,,b]", "is not a list"),
+        ("ids=[1,x]", "takes BIGINT[]; `[1,x]` is not one"),
+        ("ids=[[1]]", "is not"),
+    ] {
+        let (code, _, error) = place.run(&["a.sql", "-p", value]);
+        assert_eq!(code, 2, "{value}: {error}");
+        assert!(error.contains(said), "{value} should say {said}: {error}");
+    }
+}
+
+#[test]
+fn a_dry_run_reads_what_would_have_been_written() {
+    let place = Place::new();
+    place.write(
+        "a.sql",
+        "COPY (SELECT 1 AS a, 2.5 AS x, DATE '2026-01-01' AS d, 'x' AS p) TO 'w.csv';\n\
+         SELECT a + 1, x * 2, d + INTERVAL '1 day', upper(p) FROM 'w.csv';\n\
+         COPY (SELECT 1 AS a, 'x' AS p) TO 'h/' STORED AS PARQUET PARTITIONED BY (p);\n\
+         COPY (SELECT 1 AS a) TO 'g/day=2026-01-01/' STORED AS PARQUET;\n\
+         SELECT a, p FROM 'h/';\nSELECT a, day + INTERVAL '1 day' FROM 'g/';\n\
+         CREATE EXTERNAL TABLE e STORED AS PARQUET LOCATION 'h/';\nSELECT a, p FROM e;\nSELECT b FROM 'h/';\n",
+    );
+    let (code, _, said) = place.run(&["a.sql", "--dry-run", "--publish", "each"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("a.sql:9:8") && said.contains("column") && said.contains("a.sql:8: planned"),
+        "{said}"
+    );
+    // Together at the end, a later statement cannot read it, and the dry run says so as the run would.
+    let (code, _, said) = place.run(&["a.sql", "--dry-run"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("a.sql:2:1") && said.contains("appears at its end"), "{said}");
+    place.write("w.csv", "old\n1\n");
+    assert!(place.run(&["a.sql", "--dry-run"]).2.contains("appears at its end"));
+    assert!(place.run(&["a.sql", "--dry-run", "--publish", "each"]).2.contains("a.sql:2: planned"));
+    assert_eq!(place.files().len(), 2);
+}
+
+#[test]
+fn a_full_disk_is_a_limit_and_no_mistake() {
+    let place = Place::new();
+    place.write(
+        "a.sql",
+        "COPY (SELECT value, random() AS r FROM generate_series(1, 300000)) TO 'a.csv';",
+    );
+    // The largest file that this shell and its children may write; the signal would otherwise end them.
+    let program = env!("CARGO_BIN_EXE_comptoir");
+    let limited = format!("trap '' XFSZ; ulimit -f 100; exec '{program}' run a.sql");
+    let out = Command::new("sh").args(["-c", &limited]).current_dir(place.path("")).output();
+    let out = out.expect("the program starts");
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(4), "{said}");
+    assert!(said.contains("make room on the disk"), "{said}");
+    assert_eq!(place.files().len(), 1);
+    // What may be spilled.
+    place.write(
+        "b.sql",
+        "SET datafusion.runtime.max_temp_directory_size = '1M';\n\
+         COPY (SELECT value, random() AS r FROM generate_series(1, 3000000) ORDER BY r) TO 'b.parquet';",
+    );
+    let (code, _, said) = place.run(&["b.sql", "--memory-limit", "40MB"]);
+    assert_eq!(code, 4, "{said}");
 }
 
 #[test]

@@ -136,6 +136,7 @@ const ROOMS: &[&str] = &[
     "demo",
     "script",
     "repl",
+    "serve",
     "main",
 ];
 

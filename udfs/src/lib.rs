@@ -32,18 +32,26 @@ mod cross_elasticity;
 mod elasticity_fit;
 mod elasticity_panel;
 mod generalise;
+mod generalise_date;
+mod generalise_number;
+mod generalise_text;
 mod k_anonymise;
 mod k_anonymity;
 mod keyed_hash;
 mod l_diversity;
 mod literal;
 mod local_time;
+mod mask_email;
+mod mask_phone;
+mod masking;
 mod order_summary;
 mod ordered_key;
 mod price_elasticity;
 mod price_periods;
 mod profile;
+mod pseudonymise;
 mod raise;
+mod redact;
 mod regression;
 mod reid_risk;
 mod relation;
@@ -71,9 +79,16 @@ pub fn scalars() -> Vec<Arc<ScalarUDF>> {
     vec![
         Arc::new(cross_elasticity::cross_elasticity()), //
         Arc::new(elasticity_fit::elasticity_fit()),
+        Arc::new(generalise_date::generalise_date()),
+        Arc::new(generalise_number::generalise_number()),
+        Arc::new(generalise_text::generalise_text()),
         Arc::new(keyed_hash::keyed_hash()),
         Arc::new(local_time::local_time()),
+        Arc::new(mask_email::mask_email()),
+        Arc::new(mask_phone::mask_phone()),
+        Arc::new(pseudonymise::pseudonymise()),
         Arc::new(raise::raise()),
+        Arc::new(redact::redact()),
         Arc::new(rescale::rescale()),
         Arc::new(score::score()),
     ]

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! Files that a dry run has not written: later statements are planned against the columns that they would have.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::logical_expr::dml::CopyTo;
+
+use super::discover::partition;
+use super::stamp;
+use crate::error::{Error, Result};
+
+/// What a session's dry run would have written by now.
+#[derive(Debug, Default)]
+pub(crate) struct Planned(Mutex<Vec<Target>>);
+
+#[derive(Clone, Debug)]
+struct Target {
+    place: String,
+    schema: Schema,
+    /// It appears only when the script has ended.
+    waits: bool,
+}
+
+impl Planned {
+    /// Notes what a `COPY` would write.
+    pub(crate) fn add(&self, copy: &CopyTo, waits: bool) -> Result<()> {
+        let place = stamp::place_of(&copy.output_url)?;
+        let text = matches!(copy.file_type.get_ext().trim_start_matches('.'), "csv" | "json");
+        let kept = copy.input.schema().fields().iter();
+        let kept = kept.filter(|field| !copy.partition_by.contains(field.name()));
+        let mut fields: Vec<Field> = kept
+            .map(|field| match text {
+                true => Field::new(field.name(), read_back(field.data_type()), true),
+                false => field.as_ref().clone(),
+            })
+            .collect();
+        let keys = copy.input.schema().fields().iter();
+        let keys = keys.filter(|field| copy.partition_by.contains(field.name()));
+        fields.extend(keys.map(|key| Field::new(key.name(), key_type(key.data_type()), true)));
+        let target = Target { place, schema: Schema::new(fields), waits };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(target);
+        Ok(())
+    }
+
+    /// Fails for places that would still hold what they held before.
+    pub(crate) fn refuse_waiting(&self, places: &[String]) -> Result<()> {
+        let targets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = targets.iter().filter(|t| t.waits);
+        match waiting.into_iter().find(|t| places.iter().any(|p| stamp::overlap(p, &t.place))) {
+            Some(target) => Err(appears_at_the_end(&stamp::shown(&target.place))),
+            None => Ok(()),
+        }
+    }
+
+    /// The table that would be at a place; `None` when nothing is written there.
+    fn table(&self, place: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        self.refuse_waiting(std::slice::from_ref(&place.to_string()))?;
+        let targets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let within = |target: &&Target| {
+            let inner = target.place.strip_prefix(place.trim_end_matches('/'));
+            inner.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        // The last to write is the one that is read.
+        let Some(target) = targets.iter().rev().find(within) else { return Ok(None) };
+        let rest = target.place[place.trim_end_matches('/').len()..].trim_matches('/');
+        let mut fields: Vec<Field> =
+            target.schema.fields().iter().map(|f| f.as_ref().clone()).collect();
+        for folder in rest.split('/') {
+            let Some((key, value)) = partition(std::path::Path::new(folder)) else { continue };
+            fields.retain(|field| *field.name() != key);
+            fields.push(Field::new(key, super::table::partition_type(&[value]), true));
+        }
+        Ok(Some(Arc::new(EmptyTable::new(Arc::new(Schema::new(fields))))))
+    }
+}
+
+/// The table that a path would be, in a dry run that would have written it.
+pub(super) fn table(session: &dyn Session, path: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+    match session.config().get_extension::<Planned>() {
+        Some(planned) => planned.table(&stamp::place_of(path)?),
+        None => Ok(None),
+    }
+}
+
+/// The error for what is written earlier in a script and is not there yet.
+pub(crate) fn appears_at_the_end(shown: &str) -> Error {
+    Error::query(format!("`{shown}` is written earlier in this script and appears at its end"))
+        .hint("keep the rows with `CREATE TABLE name AS …`, or run with `--publish each`")
+}
+
+/// The type that a column of text is read back as, if its values look like their type.
+fn read_back(data_type: &DataType) -> DataType {
+    use DataType::*;
+    match data_type {
+        Boolean => Boolean,
+        t if t.is_integer() => Int64,
+        t if t.is_numeric() => Float64,
+        Date32 | Date64 => Date32,
+        Timestamp(..) => Timestamp(TimeUnit::Microsecond, None),
+        List(_) | LargeList(_) | Struct(_) => data_type.clone(),
+        _ => Utf8,
+    }
+}
+
+/// The type that the name of a folder is read back as.
+fn key_type(data_type: &DataType) -> DataType {
+    match data_type {
+        t if t.is_integer() => DataType::Int64,
+        DataType::Date32 => DataType::Date32,
+        _ => DataType::Utf8,
+    }
+}

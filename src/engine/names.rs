@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! What a session knows by name, for who helps somebody to type, and the table that holds the last result.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::datasource::MemTable;
+use datafusion::prelude::SessionContext;
+use futures::future::BoxFuture;
+
+use super::Engine;
+use crate::diagnostic::nearest;
+use crate::error::{Error, Result};
+use crate::expand::{Manual, TableFunctions, table_names};
+use crate::library;
+use crate::statement::parse;
+
+/// The names of a session: a handle that can be kept elsewhere and sees what is defined later.
+#[derive(Clone)]
+pub struct Names {
+    ctx: SessionContext,
+    functions: Arc<TableFunctions>,
+}
+
+/// A function, in one line.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// Its name.
+    pub name: String,
+    /// scalar, aggregate, window or table.
+    pub kind: &'static str,
+    /// How it is called.
+    pub signature: String,
+    /// What it answers.
+    pub about: String,
+}
+
+/// A column of a relation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub data_type: String,
+    /// False when it is never NULL.
+    pub nullable: bool,
+    /// What it means, where that is written down.
+    pub meaning: String,
+}
+
+impl Names {
+    /// The tables and views.
+    pub fn tables(&self) -> Vec<String> {
+        table_names(&self.ctx.state_ref().read())
+    }
+
+    /// The functions, ordered by name and kind.
+    pub fn functions(&self) -> Vec<Function> {
+        let lines = self.functions.lines().unwrap_or_default();
+        lines
+            .into_iter()
+            .map(|l| Function {
+                name: l.name,
+                kind: l.kind,
+                signature: l.signature,
+                about: l.description,
+            })
+            .collect()
+    }
+
+    /// The manual pages of a function, or what is near its name.
+    pub fn manual(&self, name: &str) -> Result<Vec<Manual>, Vec<String>> {
+        let pages = self.functions.manual(name).unwrap_or_default();
+        if !pages.is_empty() {
+            return Ok(pages);
+        }
+        let mut names: Vec<String> = self.functions().into_iter().map(|f| f.name).collect();
+        names.dedup();
+        Err(nearest(name, names.iter().map(String::as_str)))
+    }
+
+    /// The columns of a relation, as it could stand behind FROM: a table, a file in quotes, a call, a subquery. `with`
+    /// is what stands before the SELECT (`WITH a AS (…)`). Nothing is run.
+    pub fn columns<'a>(
+        &'a self,
+        with: &'a str,
+        relation: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Column>>> {
+        Box::pin(async move {
+            let text = format!("{with} SELECT * FROM {relation}");
+            let statement = parse(&text)?.pop().ok_or_else(|| Error::query("no relation"))?;
+            let mut parsed = statement.parsed;
+            self.functions.inline_scalars(&mut parsed)?;
+            let plan = self.ctx.state().statement_to_plan(parsed).await?;
+            let meanings = self.meanings(relation);
+            let fields = plan.schema().fields().iter().map(|field| Column {
+                name: field.name().clone(),
+                data_type: field.data_type().to_string(),
+                nullable: field.is_nullable(),
+                meaning: meanings
+                    .iter()
+                    .find(|(name, _)| name == field.name())
+                    .map_or(String::new(), |(_, meaning)| meaning.clone()),
+            });
+            Ok(fields.collect())
+        })
+    }
+
+    /// What the library says of the columns of a call, or of a table of the canonical shop.
+    fn meanings(&self, relation: &str) -> Vec<(String, String)> {
+        let name = relation.split('(').next().unwrap_or_default().trim().to_lowercase();
+        if relation.contains('(') {
+            let pages = self.functions.manual(&name).unwrap_or_default();
+            let returns = pages.into_iter().find(|p| p.kind == "table").map(|p| p.returns);
+            return returns.unwrap_or_default().into_iter().map(|c| (c.name, c.meaning)).collect();
+        }
+        let tables = library::schema().unwrap_or_default();
+        let table = tables.into_iter().find(|t| t.name == name);
+        table.map_or(vec![], |t| t.columns.into_iter().map(|c| (c.name, c.meaning)).collect())
+    }
+}
+
+impl Engine {
+    /// What the session knows by name.
+    pub fn names(&self) -> Names {
+        Names { ctx: self.ctx.clone(), functions: Arc::clone(&self.functions) }
+    }
+
+    /// Makes rows a table of the session, in place of an earlier one of that name. Columns that share a name get a
+    /// number, as a table needs.
+    pub fn keep(&self, name: &str, schema: &SchemaRef, batches: Vec<RecordBatch>) -> Result<()> {
+        let schema = distinct(schema);
+        let batches = batches
+            .into_iter()
+            .map(|b| RecordBatch::try_new(SchemaRef::clone(&schema), b.columns().to_vec()))
+            .collect::<std::result::Result<Vec<_>, _>>()?;
+        let table = MemTable::try_new(schema, vec![batches])?;
+        self.ctx.deregister_table(name)?;
+        self.ctx.register_table(name, Arc::new(table))?;
+        Ok(())
+    }
+}
+
+/// The schema with one column a name.
+fn distinct(schema: &SchemaRef) -> SchemaRef {
+    let mut taken: Vec<String> = vec![];
+    let fields: Vec<Field> = schema
+        .fields()
+        .iter()
+        .map(|field| {
+            let plain = field.name();
+            let name = std::iter::once(plain.clone())
+                .chain((2..).map(|n| format!("{plain}_{n}")))
+                .find(|n| !taken.contains(n))
+                .unwrap_or_default();
+            taken.push(name.clone());
+            // A column that was declared without NULLs may still hold some after an outer join.
+            Field::new(name, field.data_type().clone(), true)
+        })
+        .collect();
+    Arc::new(Schema::new(fields))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::DataType;
+
+    use super::*;
+
+    #[test]
+    fn columns_of_one_name_are_told_apart() {
+        let field = |name: &str| Field::new(name, DataType::Int64, false);
+        let schema = distinct(&Arc::new(Schema::new(vec![field("a"), field("a_2"), field("a")])));
+        let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+        assert_eq!(names, ["a", "a_2", "a_3"]);
+    }
+}

@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! Where rows of two sides meet: joins and unions.
+//!
+//! A user joins persons with their own rows, by the person or by a declared link, and with public tables by columns that
+//! may be compared. An analysis joins as it needs to; then a row depends on the persons of both sides, and both hidden
+//! columns are kept, unless the two are known to be about the same.
+
+use std::sync::Arc;
+
+use datafusion::common::{Column, JoinType, NullEquality, ScalarValue};
+use datafusion::logical_expr::utils::{conjunction, split_conjunction};
+use datafusion::logical_expr::{BinaryExpr, Expr, Join, LogicalPlan, Operator, Projection, Union};
+
+use super::gate::{Author, Gate, Node, bare, tables_of};
+use super::persons;
+use super::refusal::{Code, refusal};
+use super::rules::Rows;
+use super::state::{Info, Kind, Private, State, Support};
+use crate::error::Result;
+use crate::library::PrivacyClass as Class;
+
+/// A join.
+pub(super) fn join(gate: &Gate, plan: &LogicalPlan, join: &Join, author: Author) -> Result<Node> {
+    let left = gate.node(&join.left, author)?;
+    let right = gate.node(&join.right, author)?;
+    match (&left.state, &right.state) {
+        (State::Public, State::Public) => {
+            gate.over(plan, vec![left.plan, right.plan], State::Public, author)
+        }
+        (State::Public | State::Released, State::Public | State::Released) => {
+            gate.over(plan, vec![left.plan, right.plan], State::Released, author)
+        }
+        (State::Private(_), _) | (_, State::Private(_)) => {
+            let sides = Sides { left, right, join };
+            match author {
+                Author::User => sides.of_user(gate),
+                Author::Analysis => sides.of_analysis(gate),
+            }
+        }
+    }
+}
+
+struct Sides<'a> {
+    left: Node,
+    right: Node,
+    join: &'a Join,
+}
+
+/// The rows of a side as private ones: those of a public side are about nobody.
+fn as_private(node: &Node) -> Private {
+    match &node.state {
+        State::Private(private) => private.clone(),
+        State::Public | State::Released => Private {
+            columns: node
+                .plan
+                .schema()
+                .columns()
+                .into_iter()
+                .map(|c| (c.clone(), open(&c)))
+                .collect(),
+            supports: vec![],
+            keys: None,
+        },
+    }
+}
+
+fn open(column: &Column) -> Info {
+    Info {
+        class: Class::Plain,
+        domain: None,
+        origin: column.flat_name(),
+        kind: Kind::Raw,
+        compare: true,
+    }
+}
+
+impl Sides<'_> {
+    /// The conditions: pairs of columns that are equal, left first, and what else there is.
+    fn conditions(&self, left: &Private, right: &Private) -> (Vec<(Column, Column)>, Vec<Expr>) {
+        let mut pairs = vec![];
+        let mut others = vec![];
+        let on = self.join.on.iter().map(|(l, r)| l.clone().eq(r.clone()));
+        let filter = self.join.filter.iter().flat_map(split_conjunction).cloned();
+        for condition in on.chain(filter) {
+            if let Expr::BinaryExpr(BinaryExpr { left: a, op: Operator::Eq, right: b }) = &condition
+                && let (Some(a), Some(b)) = (bare(a), bare(b))
+            {
+                if left.info(a).is_some() && right.info(b).is_some() {
+                    pairs.push((a.clone(), b.clone()));
+                    continue;
+                }
+                if left.info(b).is_some() && right.info(a).is_some() {
+                    pairs.push((b.clone(), a.clone()));
+                    continue;
+                }
+            }
+            others.push(condition);
+        }
+        (pairs, others)
+    }
+
+    /// The same join over the sides as they are now.
+    fn rebuilt(&self, on: Vec<(Expr, Expr)>, filter: Option<Expr>) -> Result<LogicalPlan> {
+        Ok(LogicalPlan::Join(Join::try_new(
+            Arc::new(self.left.plan.clone()),
+            Arc::new(self.right.plan.clone()),
+            on,
+            filter,
+            self.join.join_type,
+            self.join.join_constraint,
+            self.join.null_equality,
+            self.join.null_aware,
+        )?))
+    }
+
+    fn of_user(self, gate: &Gate) -> Result<Node> {
+        let (left, right) = (as_private(&self.left), as_private(&self.right));
+        let both = !left.supports.is_empty() && !right.supports.is_empty();
+        let names = || match (left.supports.is_empty(), right.supports.is_empty()) {
+            (false, true) => tables_of(&left),
+            (true, false) => tables_of(&right),
+            (_, _) => format!("{} and {}", tables_of(&left), tables_of(&right)),
+        };
+        let kept_left = match self.join.join_type {
+            JoinType::Inner => !left.supports.is_empty(),
+            JoinType::Left if !left.supports.is_empty() => true,
+            JoinType::Right if !right.supports.is_empty() => false,
+            JoinType::Left | JoinType::Right => {
+                return Err(refusal(Code::NotAllowed, format!("an outer join keeps public rows that have no partner in {}", names()))
+                    .hint("keep the private side, or join with the groups: `… LEFT JOIN (SELECT key, count(*) FROM … GROUP BY key)`"));
+            }
+            JoinType::Full
+            | JoinType::LeftSemi
+            | JoinType::RightSemi
+            | JoinType::LeftAnti
+            | JoinType::RightAnti
+            | JoinType::LeftMark
+            | JoinType::RightMark => {
+                return Err(refusal(
+                    Code::NotAllowed,
+                    format!("a {} join cannot read {}", self.join.join_type, names()),
+                )
+                .hint("accepted are JOIN and LEFT JOIN"));
+            }
+        };
+        if self.join.null_equality == NullEquality::NullEqualsNull {
+            return Err(refusal(
+                Code::NotAllowed,
+                format!("a join of {} takes NULL for a person", names()),
+            ));
+        }
+        let (pairs, others) = self.conditions(&left, &right);
+        let schema = self.left.plan.schema().join(self.right.plan.schema())?;
+        let all = Private {
+            columns: left.columns.iter().chain(&right.columns).cloned().collect(),
+            supports: left.supports.iter().chain(&right.supports).cloned().collect(),
+            keys: None,
+        };
+        let rows = Rows { private: &all, schema: &schema };
+        let mut linked = false;
+        for (a, b) in &pairs {
+            let (Some(l), Some(r)) = (left.info(a), right.info(b)) else { continue };
+            if l.domain.is_some() && l.domain == r.domain {
+                linked = true;
+                continue;
+            }
+            for info in [l, r] {
+                let may = matches!(info.kind, Kind::Raw | Kind::Key)
+                    && match info.class {
+                        Class::Plain => true,
+                        Class::Quasi => info.compare,
+                        Class::Direct | Class::Text | Class::Identifier | Class::Sensitive => false,
+                    };
+                if !may {
+                    return Err(refusal(
+                        Code::NotAllowed,
+                        format!("`{}` of class {} cannot be joined on", info.origin, info.class.word()),
+                    )
+                    .hint("join persons on their key or on a declared link, and public tables on columns that may be compared"));
+                }
+            }
+        }
+        if both && !linked {
+            return Err(refusal(Code::NotAllowed, format!("the join of {} is not by the person", names()))
+                .hint("join on the persons' key or on a declared link: `ON orders.customer_id = customers.customer_id`"));
+        }
+        if pairs.is_empty() {
+            return Err(refusal(
+                Code::NotAllowed,
+                format!("the join of {} has no columns that are equal", names()),
+            )
+            .hint("write `JOIN … ON a.column = b.column`"));
+        }
+        let others: Vec<Expr> = others.iter().map(|o| rows.filter(o)).collect::<Result<_>>()?;
+        let equal = pairs.iter().map(|(a, b)| Expr::Column(a.clone()).eq(Expr::Column(b.clone())));
+        let filter = conjunction(equal.chain(others));
+        let plan = self.rebuilt(vec![], filter)?;
+        let (first, second) = if kept_left {
+            (&left.supports, &right.supports)
+        } else {
+            (&right.supports, &left.supports)
+        };
+        let mut supports = first.clone();
+        let more = second.iter().filter(|s| !first.iter().any(|f| f.unit == s.unit));
+        supports.extend(more.cloned());
+        let state = State::Private(Private { columns: all.columns, supports, keys: None });
+        gate.step(
+            "join",
+            if both { "private rows of the same persons" } else { "private rows with public ones" },
+        );
+        Ok(Node { plan, state })
+    }
+
+    fn of_analysis(self, gate: &Gate) -> Result<Node> {
+        let (left, right) = (as_private(&self.left), as_private(&self.right));
+        let (pairs, _) = self.conditions(&left, &right);
+        let on = self
+            .join
+            .on
+            .iter()
+            .map(|(l, r)| {
+                let both = gate.trusted_all(vec![l.clone(), r.clone()])?;
+                match <[Expr; 2]>::try_from(both) {
+                    Ok([l, r]) => Ok((l, r)),
+                    Err(_) => Err(crate::Error::query("a join's condition has two sides")),
+                }
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let filter = gate.trusted_all(self.join.filter.iter().cloned().collect())?;
+        let plan = self.rebuilt(on, filter.into_iter().next())?;
+        let one_side = match self.join.join_type {
+            JoinType::LeftSemi | JoinType::LeftAnti => Some(&left),
+            JoinType::RightSemi | JoinType::RightAnti => Some(&right),
+            JoinType::LeftMark | JoinType::RightMark => {
+                return Err(refusal(Code::NotAllowed, "a mark join is not known to the policy"));
+            }
+            JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => None,
+        };
+        if let Some(side) = one_side {
+            // Rows about nobody, picked by rows about somebody, would be about them.
+            if side.supports.is_empty() {
+                return Err(refusal(
+                    Code::NotAllowed,
+                    "an analysis picks public rows by private ones",
+                )
+                .hint("this analysis cannot be read by this role"));
+            }
+            return Ok(Node { plan, state: State::Private(side.clone()) });
+        }
+        let columns: Vec<(Column, Info)> =
+            left.columns.iter().chain(&right.columns).cloned().collect();
+        if left.supports.is_empty() || right.supports.is_empty() {
+            let side = if left.supports.is_empty() { right } else { left };
+            let state = State::Private(Private { columns, ..side });
+            return Ok(Node { plan, state });
+        }
+        let same_person = pairs.iter().any(|(a, b)| {
+            let domain = |side: &Private, c: &Column| side.info(c).and_then(|i| i.domain.clone());
+            domain(&left, a).is_some() && domain(&left, a) == domain(&right, b)
+        });
+        let covers = |keys: &Option<Vec<Column>>, side: fn(&(Column, Column)) -> &Column| {
+            keys.as_ref().is_some_and(|keys| {
+                !keys.is_empty()
+                    && keys.iter().all(|key| pairs.iter().any(|pair| side(pair) == key))
+            })
+        };
+        // Two relations grouped by the same keys are the parts of one: the persons of a row are those of both.
+        let same_groups = covers(&left.keys, |pair| &pair.0) && covers(&right.keys, |pair| &pair.1);
+        let keys = if same_groups { left.keys.clone() } else { None };
+        meet(
+            gate,
+            plan,
+            self.join.join_type,
+            columns,
+            (&left, &right),
+            same_person,
+            same_groups,
+            keys,
+        )
+    }
+}
+
+/// The hidden columns of a join of two private sides.
+#[expect(clippy::too_many_arguments, reason = "what is known of one join")]
+fn meet(
+    gate: &Gate,
+    plan: LogicalPlan,
+    join_type: JoinType,
+    columns: Vec<(Column, Info)>,
+    (left, right): (&Private, &Private),
+    same_person: bool,
+    same_groups: bool,
+    keys: Option<Vec<Column>>,
+) -> Result<Node> {
+    let (first, second) = match join_type {
+        JoinType::Right => (&right.supports, &left.supports),
+        _ => (&left.supports, &right.supports),
+    };
+    if same_person && matches!(join_type, JoinType::Inner | JoinType::Left | JoinType::Right) {
+        let state = State::Private(Private { columns, supports: first.clone(), keys });
+        return Ok(Node { plan, state });
+    }
+    let set = |s: &Support| match s.is_set {
+        true => Expr::Column(s.column.clone()),
+        false => persons::together(gate.limit()).call(vec![Expr::Column(s.column.clone())]),
+    };
+    let either =
+        |a: &Support, b: &Support| datafusion::functions::expr_fn::coalesce(vec![set(a), set(b)]);
+    let both = |a: &Support, b: &Support| {
+        let columns = [a, b].map(|s| Expr::Column(s.column.clone()));
+        persons::together(gate.limit()).call(columns.to_vec())
+    };
+    let mut made: Vec<(Expr, bool, String)> = vec![];
+    if same_person || same_groups {
+        for i in 0..first.len().max(second.len()) {
+            // A side with fewer stands with its last for the rest.
+            let a = first.get(i).unwrap_or(&first[first.len() - 1]);
+            let b = second.get(i).unwrap_or(&second[second.len() - 1]);
+            let expr = if same_person { either(a, b) } else { both(a, b) };
+            made.push((expr, a.by_person || b.by_person, a.unit.clone()));
+        }
+    } else {
+        // A row that an outer join fills up with NULL is about the other side's persons alone.
+        for (own, other) in [(first, second), (second, first)] {
+            for support in own {
+                let expr = match join_type {
+                    JoinType::Inner => set(support),
+                    _ => either(support, &other[0]),
+                };
+                made.push((expr, support.by_person, support.unit.clone()));
+            }
+        }
+    }
+    let mut exprs: Vec<Expr> = columns.iter().map(|(c, _)| Expr::Column(c.clone())).collect();
+    let mut supports = vec![];
+    for (expr, by_person, unit) in made {
+        let name = gate.hidden("persons");
+        exprs.push(expr.alias(name.clone()));
+        supports.push(Support {
+            column: Column::new_unqualified(name),
+            is_set: true,
+            unit,
+            by_person,
+        });
+    }
+    let plan = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?);
+    Ok(Node { plan, state: State::Private(Private { columns, supports, keys }) })
+}
+
+/// `UNION ALL`.
+pub(super) fn union(
+    gate: &Gate,
+    plan: &LogicalPlan,
+    inputs: Vec<Node>,
+    author: Author,
+) -> Result<Node> {
+    let private: Vec<&Private> = inputs
+        .iter()
+        .filter_map(|n| match &n.state {
+            State::Private(private) => Some(private),
+            State::Public | State::Released => None,
+        })
+        .collect();
+    let Some(first) = private.first() else {
+        let released = inputs.iter().any(|n| matches!(n.state, State::Released));
+        let state = if released { State::Released } else { State::Public };
+        return gate.over(plan, inputs.into_iter().map(|n| n.plan).collect(), state, author);
+    };
+    let units = |p: &Private| p.supports.iter().map(|s| s.unit.clone()).collect::<Vec<_>>();
+    if author == Author::User
+        && (private.len() < inputs.len() || private.iter().any(|p| units(p) != units(first)))
+    {
+        return Err(refusal(
+            Code::NotAllowed,
+            format!("UNION puts rows of {} beside rows of another kind", tables_of(first)),
+        )
+        .hint("group each part first, and put the groups together"));
+    }
+    let most = private.iter().map(|p| p.supports.len()).max().unwrap_or(0);
+    let plain =
+        author == Author::User && private.iter().all(|p| p.supports.iter().all(|s| !s.is_set));
+    let names: Vec<String> = (0..most).map(|_| gate.hidden("persons")).collect();
+    let mut supports: Vec<Support> = names
+        .iter()
+        .enumerate()
+        .map(|(i, name)| Support {
+            column: Column::new_unqualified(name.clone()),
+            is_set: !plain,
+            unit: first
+                .supports
+                .get(i)
+                .map_or_else(|| first.supports[0].unit.clone(), |s| s.unit.clone()),
+            by_person: false,
+        })
+        .collect();
+    let width = plan.schema().fields().len();
+    let mut infos: Vec<Option<Info>> = vec![None; width];
+    let mut branches = vec![];
+    for input in &inputs {
+        let own = as_private(input);
+        let mut exprs: Vec<Expr> =
+            own.columns.iter().map(|(c, _)| Expr::Column(c.clone())).collect();
+        for (i, support) in supports.iter_mut().enumerate() {
+            let expr = match own.supports.get(i).or(own.supports.last()) {
+                // Nobody: the row counts for no group.
+                None => Expr::Literal(ScalarValue::Binary(None), None),
+                Some(s) => {
+                    support.by_person |= s.by_person;
+                    let column = Expr::Column(s.column.clone());
+                    match s.is_set || plain {
+                        true => column,
+                        false => persons::together(gate.limit()).call(vec![column]),
+                    }
+                }
+            };
+            exprs.push(expr.alias(names[i].clone()));
+        }
+        let is_empty = matches!(input.plan, LogicalPlan::EmptyRelation(_));
+        for (info, (_, own)) in infos.iter_mut().zip(&own.columns).filter(|_| !is_empty) {
+            *info = Some(match info.take() {
+                None => own.clone(),
+                Some(earlier) => combined(earlier, own),
+            });
+        }
+        let branch = Projection::try_new(exprs, Arc::new(input.plan.clone()))?;
+        branches.push(Arc::new(LogicalPlan::Projection(branch)));
+    }
+    let union = Union::try_new_with_loose_types(branches)?;
+    let columns = (0..width)
+        .zip(infos)
+        .map(|(i, info)| {
+            let column = Column::from(union.schema.qualified_field(i));
+            (column, info.unwrap_or_else(Info::null))
+        })
+        .collect();
+    for (i, support) in supports.iter_mut().enumerate() {
+        support.column = Column::from(union.schema.qualified_field(width + i));
+    }
+    Ok(Node {
+        plan: LogicalPlan::Union(union),
+        state: State::Private(Private { columns, supports, keys: None }),
+    })
+}
+
+/// What is known of a column that two branches give: the more careful of both.
+fn combined(a: Info, b: &Info) -> Info {
+    let strictness = |class: Class| match class {
+        Class::Direct => 5,
+        Class::Text => 4,
+        Class::Identifier => 3,
+        Class::Sensitive => 2,
+        Class::Quasi => 1,
+        Class::Plain => 0,
+    };
+    // A NULL on one side takes nothing away. Another constant does: it may be somebody's key.
+    if a.kind == Kind::Null {
+        return b.clone();
+    }
+    if b.kind == Kind::Null {
+        return a;
+    }
+    let domain = if a.domain == b.domain { a.domain.clone() } else { None };
+    let class = if strictness(a.class) >= strictness(b.class) { a.class } else { b.class };
+    let kind = match (a.kind, b.kind) {
+        (x, y) if x == y => x,
+        (Kind::Analysed, _) | (_, Kind::Analysed) => Kind::Analysed,
+        (
+            Kind::Raw | Kind::Key | Kind::Product | Kind::PerPerson | Kind::Constant | Kind::Null,
+            _,
+        ) => Kind::Key,
+    };
+    Info { class, domain, kind, compare: a.compare && b.compare, ..a }
+}

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! Where groups are released: the operator that lets a row pass when enough persons stand behind it, and drops the
+//! columns that say so.
+//!
+//! It is an operator of its own, and not a filter, because of what an optimizer does with filters: it merges them with
+//! those above, and then a `HAVING 1 / (count(*) - 1) > 0` of the user's is evaluated for groups that nobody may know of.
+//! Nothing is pushed through this operator: no filter, no limit, no sort. With no threshold it is a wall and nothing else,
+//! which keeps what a user filters by away from rows that consent or retention has removed.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DFSchema, DFSchemaRef, internal_err};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::context::QueryPlanner;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{
+    Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
+};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties,
+    Partitioning, PlanProperties, ReplaceChildrenOptions,
+};
+use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::complement::{self, Lattice};
+use super::persons;
+
+/// What a release demands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Demand {
+    /// The columns of the input that hold sets of persons.
+    pub(super) supports: Vec<usize>,
+    /// How many persons each of them must hold.
+    pub(super) k: usize,
+    /// The grouping sets, whose totals must not give away what is left out.
+    pub(super) lattice: Option<Lattice>,
+}
+
+/// A release in a plan.
+#[derive(Clone, Debug)]
+pub(super) struct Release {
+    input: LogicalPlan,
+    demand: Demand,
+    kept: Vec<usize>,
+    schema: DFSchemaRef,
+}
+
+impl Release {
+    /// Lets the rows of `input` pass that meet the demand, with the columns that are not part of it.
+    pub(super) fn of(input: LogicalPlan, demand: Demand) -> Result<LogicalPlan> {
+        let hidden = |i: &usize| {
+            demand.supports.contains(i) || demand.lattice.as_ref().is_some_and(|l| l.hides(*i))
+        };
+        let kept: Vec<usize> = (0..input.schema().fields().len()).filter(|i| !hidden(i)).collect();
+        let fields = kept.iter().map(|i| {
+            let (qualifier, field) = input.schema().qualified_field(*i);
+            (qualifier.cloned(), Arc::clone(field))
+        });
+        let schema =
+            DFSchema::new_with_metadata(fields.collect(), input.schema().metadata().clone())?;
+        let node = Release { input, demand, kept, schema: Arc::new(schema) };
+        Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+    }
+
+    /// A wall: all rows, and nothing is moved through it.
+    pub(super) fn wall(input: LogicalPlan) -> Result<LogicalPlan> {
+        Self::of(input, Demand::default())
+    }
+}
+
+impl PartialEq for Release {
+    fn eq(&self, other: &Self) -> bool {
+        self.input == other.input && self.demand == other.demand
+    }
+}
+
+impl Eq for Release {}
+
+impl Hash for Release {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.input.hash(state);
+        self.demand.hash(state);
+    }
+}
+
+impl PartialOrd for Release {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        if self == other { Some(Ordering::Equal) } else { self.input.partial_cmp(&other.input) }
+    }
+}
+
+impl UserDefinedLogicalNodeCore for Release {
+    fn name(&self) -> &str {
+        "Release"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        vec![]
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&shown(&self.demand))
+    }
+
+    fn with_exprs_and_inputs(
+        &self,
+        _exprs: Vec<Expr>,
+        mut inputs: Vec<LogicalPlan>,
+    ) -> Result<Self> {
+        match (inputs.pop(), inputs.is_empty()) {
+            (Some(input), true)
+                if input.schema().fields().len() == self.input.schema().fields().len() =>
+            {
+                Ok(Self { input, ..self.clone() })
+            }
+            _ => internal_err!("a release has one input, whose columns stay as they are"),
+        }
+    }
+
+    /// All columns: which of them the demand needs is known by their places. A wall needs what is read above it.
+    fn necessary_children_exprs(&self, _output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
+        Some(vec![(0..self.input.schema().fields().len()).collect()])
+    }
+}
+
+fn shown(demand: &Demand) -> String {
+    match (demand.supports.is_empty(), &demand.lattice) {
+        (true, _) => "Wall".into(),
+        (false, None) => "Release: groups that are large enough".into(),
+        (false, Some(_)) => {
+            "Release: groups that are large enough, without giving others away".into()
+        }
+    }
+}
+
+/// The physical side of a release.
+#[derive(Debug)]
+struct ReleaseExec {
+    input: Arc<dyn ExecutionPlan>,
+    demand: Demand,
+    kept: Vec<usize>,
+    schema: SchemaRef,
+    properties: Arc<PlanProperties>,
+}
+
+impl ReleaseExec {
+    fn new(
+        input: Arc<dyn ExecutionPlan>,
+        demand: Demand,
+        kept: Vec<usize>,
+        schema: SchemaRef,
+    ) -> Self {
+        let partitions = input.output_partitioning().partition_count();
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(Arc::clone(&schema)),
+            Partitioning::UnknownPartitioning(partitions),
+            input.pipeline_behavior(),
+            input.boundedness(),
+        );
+        Self { input, demand, kept, schema, properties: Arc::new(properties) }
+    }
+}
+
+impl DisplayAs for ReleaseExec {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReleaseExec: {}", shown(&self.demand))
+    }
+}
+
+impl ExecutionPlan for ReleaseExec {
+    fn name(&self) -> &str {
+        "ReleaseExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn required_input_distribution(&self) -> Vec<Distribution> {
+        // Which rows of other grouping sets have to go is known when all rows are there.
+        match self.demand.lattice {
+            Some(_) => vec![Distribution::SinglePartition],
+            None => vec![Distribution::UnspecifiedDistribution],
+        }
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.with_new_children(children)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match children.pop() {
+            Some(child) => Ok(Arc::new(Self::new(
+                child,
+                self.demand.clone(),
+                self.kept.clone(),
+                Arc::clone(&self.schema),
+            ))),
+            None => internal_err!("ReleaseExec has one child"),
+        }
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let input = self.input.execute(partition, context)?;
+        let (demand, kept, schema) =
+            (self.demand.clone(), self.kept.clone(), Arc::clone(&self.schema));
+        let passed = match &demand.lattice {
+            None => {
+                let pass = move |batch: RecordBatch| {
+                    let mask = large_enough(&batch, &demand)?;
+                    only(&batch, &mask, &kept, &schema)
+                };
+                input.map(move |batch| pass(batch?)).boxed()
+            }
+            Some(_) => {
+                let (held, all) = (demand, input.schema());
+                stream::once(async move {
+                    let batches: Vec<RecordBatch> = input.try_collect().await?;
+                    let batch = arrow::compute::concat_batches(&all, &batches)?;
+                    let enough = large_enough(&batch, &held)?;
+                    let mask = match &held.lattice {
+                        Some(lattice) => complement::suppress(&batch, lattice, &enough, held.k)?,
+                        None => enough,
+                    };
+                    only(&batch, &mask, &kept, &schema)
+                })
+                .boxed()
+            }
+        };
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), passed)))
+    }
+}
+
+/// The rows behind which enough persons stand, in every support.
+fn large_enough(batch: &RecordBatch, demand: &Demand) -> Result<BooleanArray> {
+    let sets = demand
+        .supports
+        .iter()
+        .map(|i| {
+            batch.column(*i).as_binary_opt::<i32>().ok_or_else(|| {
+                DataFusionError::Internal("a support is not a set of persons".into())
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let enough = |row| sets.iter().all(|set| persons::at_least(set, row, demand.k));
+    Ok((0..batch.num_rows()).map(|row| Some(enough(row))).collect())
+}
+
+fn only(
+    batch: &RecordBatch,
+    mask: &BooleanArray,
+    kept: &[usize],
+    schema: &SchemaRef,
+) -> Result<RecordBatch> {
+    let shown = filter_record_batch(&batch.project(kept)?, mask)?;
+    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(shown.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), shown.columns().to_vec(), &options)?)
+}
+
+/// Plans queries as DataFusion does, and releases.
+#[derive(Debug)]
+pub(crate) struct Planner;
+
+#[async_trait]
+impl QueryPlanner for Planner {
+    async fn create_physical_plan(
+        &self,
+        logical_plan: &LogicalPlan,
+        session_state: &dyn Session,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Releases)])
+            .create_physical_plan(logical_plan, session_state)
+            .await
+    }
+}
+
+struct Releases;
+
+#[async_trait]
+impl ExtensionPlanner for Releases {
+    async fn plan_extension(
+        &self,
+        _planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _logical_inputs: &[&LogicalPlan],
+        physical_inputs: &[Arc<dyn ExecutionPlan>],
+        _session: &dyn Session,
+        _context: &PhysicalPlanningContext,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let (Some(release), [input]) = (node.as_any().downcast_ref::<Release>(), physical_inputs)
+        else {
+            return Ok(None);
+        };
+        // The schema is the input's own: what is known of its columns there (as that one is never NULL) still holds.
+        let schema = Arc::new(input.schema().project(&release.kept)?);
+        Ok(Some(Arc::new(ReleaseExec::new(
+            Arc::clone(input),
+            release.demand.clone(),
+            release.kept.clone(),
+            schema,
+        ))))
+    }
+}

@@ -1,0 +1,608 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! Completion: what could stand at the cursor ([`place`]), and the names of the session that fit.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reedline::{Completer, CompletionResult, Span, Suggestion};
+use tokio::runtime::Handle;
+
+use super::command::{self, Action, COMMANDS};
+use super::lex::{self, lex};
+use crate::engine::{Column, Names};
+use crate::expand::{Argument, Manual, Role};
+use crate::sink::FORMATS;
+
+mod place;
+mod scope;
+
+use place::{Call, Place, Wanted, place};
+
+/// How long planning a relation may keep the person waiting for its columns.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How many suggestions a list may have before nobody reads it.
+const MOST: usize = 300;
+
+/// What the prompt knows and the engine does not.
+#[derive(Default)]
+pub(super) struct Known {
+    /// The names given by `\set`.
+    pub(super) variables: Vec<String>,
+    /// Counts statements: after each, what was looked up may be different.
+    pub(super) statements: u64,
+    /// Counts errors, for who must stop at one.
+    pub(super) failures: u64,
+    /// The columns of the last result.
+    pub(super) last: Vec<String>,
+}
+
+/// Completes from a session's names.
+pub(super) struct Helper {
+    names: Names,
+    known: Arc<Mutex<Known>>,
+    runtime: Handle,
+    /// Columns by relation, until the next statement.
+    columns: HashMap<String, Vec<Column>>,
+    at: u64,
+}
+
+impl Helper {
+    pub(super) fn new(names: Names, known: Arc<Mutex<Known>>, runtime: Handle) -> Self {
+        Self { names, known, runtime, columns: HashMap::new(), at: 0 }
+    }
+}
+
+/// One thing that could be written.
+#[derive(Clone, Debug, PartialEq)]
+struct Candidate {
+    value: String,
+    about: String,
+    /// Whether a space follows.
+    space: bool,
+}
+
+impl Candidate {
+    fn new(value: impl Into<String>, about: impl Into<String>) -> Self {
+        Self { value: value.into(), about: about.into(), space: false }
+    }
+
+    fn spaced(self) -> Self {
+        Self { space: true, ..self }
+    }
+}
+
+impl Completer for Helper {
+    fn complete(&mut self, line: &str, cursor: usize) -> CompletionResult {
+        let cursor = cursor.min(line.len());
+        let statements = self.known.lock().unwrap_or_else(PoisonError::into_inner).statements;
+        if statements != self.at {
+            self.columns.clear();
+            self.at = statements;
+        }
+        let (from, candidates) = match command::is_command(line) {
+            true => self.in_command(line, cursor),
+            false => self.in_statement(line, cursor),
+        };
+        let suggestions: Vec<Suggestion> = candidates
+            .into_iter()
+            .take(MOST)
+            .map(|c| Suggestion {
+                value: c.value,
+                description: Some(c.about).filter(|a| !a.is_empty()),
+                span: Span::new(from, cursor),
+                append_whitespace: c.space,
+                ..Suggestion::default()
+            })
+            .collect();
+        CompletionResult::fresh(suggestions)
+    }
+}
+
+impl Helper {
+    fn in_statement(&mut self, text: &str, cursor: usize) -> (usize, Vec<Candidate>) {
+        let names = self.names.clone();
+        let tables: Vec<String> =
+            names.functions().into_iter().filter(|f| f.kind == "table").map(|f| f.name).collect();
+        let place = place(text, cursor, &|name| tables.iter().any(|t| t == name));
+        let mut from = place.from;
+        let candidates = match &place.wanted {
+            Wanted::Nothing => vec![],
+            Wanted::Start => fitting(&place.word, vec![keywords(STARTS, &place.word)]),
+            Wanted::Keyword => fitting(&place.word, vec![keywords(WORDS, &place.word)]),
+            Wanted::Relation => fitting(&place.word, self.relations(&place)),
+            Wanted::Expression { of } => {
+                let mut groups = vec![self.columns_in_sight(&place, of.as_deref())];
+                if of.is_none() && place.quote.is_none() {
+                    groups.push(self.callables());
+                    groups.push(keywords(IN_EXPRESSIONS, &place.word));
+                }
+                fitting(&place.word, groups)
+            }
+            Wanted::Argument(call) => fitting(&place.word, self.arguments(&place, call)),
+            Wanted::Value(call, parameter) => {
+                // The quote is part of what is suggested.
+                from = place.from;
+                fitting(&place.word, self.values(&place, call, parameter))
+            }
+            Wanted::File => {
+                from = place.from + 1;
+                files(&place.word, true)
+            }
+            Wanted::Variable => {
+                let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+                let variables = known.variables.iter();
+                let variables = variables.map(|v| Candidate::new(format!("${v}"), "set here"));
+                fitting(&place.word, vec![variables.collect()])
+            }
+        };
+        (from, candidates)
+    }
+
+    /// Tables, then what `WITH` has named, then table functions.
+    fn relations(&self, place: &Place) -> Vec<Vec<Candidate>> {
+        let named = place.names.iter().map(|n| Candidate::new(quoted(n), "named by WITH"));
+        let tables = self.names.tables().into_iter().map(|table| {
+            let about = if table == super::LAST { "the last result" } else { "table" };
+            Candidate::new(dotted(&table), about)
+        });
+        let functions = self.names.functions().into_iter().filter(|f| f.kind == "table");
+        let functions =
+            functions.map(|f| Candidate::new(format!("{}(", f.name), first_sentence(&f.about)));
+        vec![named.collect(), tables.collect(), functions.collect()]
+    }
+
+    fn callables(&self) -> Vec<Candidate> {
+        let functions = self.names.functions().into_iter().filter(|f| f.kind != "table");
+        functions
+            .map(|f| {
+                let about = first_sentence(&f.about);
+                Candidate::new(format!("{}(", f.name), format!("{}: {about}", f.kind))
+            })
+            .collect()
+    }
+
+    fn columns_in_sight(&mut self, place: &Place, of: Option<&str>) -> Vec<Candidate> {
+        let mut found: Vec<Candidate> = vec![];
+        for relation in place.relations.clone() {
+            let alias = relation.alias.clone().unwrap_or_default();
+            if of.is_some_and(|of| !alias.eq_ignore_ascii_case(of)) {
+                continue;
+            }
+            for column in self.columns(&place.with, &relation.text) {
+                let candidate = Candidate::new(quoted(&column.name), told(&column, &alias));
+                if !found.iter().any(|c| c.value == candidate.value) {
+                    found.push(candidate);
+                }
+            }
+        }
+        found
+    }
+
+    fn columns(&mut self, with: &str, relation: &str) -> Vec<Column> {
+        let key = format!("{with} {relation}");
+        if let Some(columns) = self.columns.get(&key) {
+            return columns.clone();
+        }
+        let planned = self.names.columns(with, relation);
+        let columns = self
+            .runtime
+            .block_on(async { tokio::time::timeout(PATIENCE, planned).await })
+            .ok()
+            .and_then(Result::ok)
+            .unwrap_or_default();
+        self.columns.insert(key, columns.clone());
+        columns
+    }
+
+    fn arguments(&mut self, place: &Place, call: &Call) -> Vec<Vec<Candidate>> {
+        let Some(manual) = self.page(&call.function) else { return vec![] };
+        let mut groups = vec![];
+        let next = manual.parameters.get(call.position).filter(|_| call.given.is_empty());
+        if let Some(parameter) = next {
+            groups.extend(match parameter.role {
+                Role::Relation => self.relations(place),
+                Role::Column => vec![self.input_columns(place, call, &manual)],
+                Role::Constant => vec![],
+            });
+        }
+        let taken = |p: &&Argument| {
+            let by_place = manual.parameters.iter().position(|q| q.name == p.name);
+            call.given.contains(&p.name)
+                || (call.given.is_empty() && by_place.is_some_and(|i| i < call.position))
+        };
+        let parameters = manual.parameters.iter().filter(|p| !taken(p));
+        let parameters = parameters.map(|p| Candidate::new(format!("{} => ", p.name), meant(p)));
+        // Parameters come first where a relation cannot stand.
+        let at = if next.is_some_and(|p| p.role == Role::Relation) { groups.len() } else { 0 };
+        groups.insert(at, parameters.collect());
+        groups
+    }
+
+    fn values(&mut self, place: &Place, call: &Call, name: &str) -> Vec<Vec<Candidate>> {
+        let Some(manual) = self.page(&call.function) else { return vec![] };
+        let Some(parameter) = manual.parameters.iter().find(|p| p.name == name) else {
+            return vec![];
+        };
+        let mut constants: Vec<Candidate> =
+            parameter.words.iter().map(|w| Candidate::new(format!("'{w}'"), "")).collect();
+        if parameter.takes.eq_ignore_ascii_case("boolean") {
+            constants.extend(["true", "false"].map(|w| Candidate::new(w, "")));
+        }
+        if let Some(default) =
+            parameter.default.as_ref().filter(|_| parameter.role == Role::Constant)
+            && !constants.iter().any(|c| c.value == *default)
+        {
+            constants.push(Candidate::new(default, "the default"));
+        }
+        match parameter.role {
+            Role::Constant => vec![constants],
+            Role::Relation => std::iter::once(constants).chain(self.relations(place)).collect(),
+            Role::Column => vec![self.input_columns(place, call, &manual), self.callables()],
+        }
+    }
+
+    /// The columns of what a call reads: its first argument, or the shop's table of that name.
+    fn input_columns(&mut self, place: &Place, call: &Call, manual: &Manual) -> Vec<Candidate> {
+        let relation = call.input.clone().or_else(|| {
+            let first = manual.parameters.iter().find(|p| p.role == Role::Relation)?;
+            Some(first.name.clone())
+        });
+        let Some(relation) = relation else { return vec![] };
+        let columns = self.columns(&place.with, &relation);
+        columns.iter().map(|c| Candidate::new(quoted(&c.name), told(c, &relation))).collect()
+    }
+
+    fn page(&self, function: &str) -> Option<Manual> {
+        self.names.manual(function).ok()?.into_iter().find(|p| p.kind == "table")
+    }
+
+    fn in_command(&mut self, line: &str, cursor: usize) -> (usize, Vec<Candidate>) {
+        let typed = &line[..cursor];
+        let Some((name, rest)) = typed.trim_start().split_once(char::is_whitespace) else {
+            let from = typed.len() - typed.trim_start().len();
+            let sign: String =
+                typed.trim_start().chars().take(1).filter(|c| !c.is_alphabetic()).collect();
+            let commands = COMMANDS
+                .iter()
+                .map(|c| Candidate::new(format!("{sign}{}", c.name), c.about).spaced());
+            return (from, fitting(typed.trim_start(), vec![commands.collect()]));
+        };
+        let Ok((command, _)) = command::parse(name) else { return (cursor, vec![]) };
+        let from = typed.rfind(char::is_whitespace).map_or(0, |i| i + 1);
+        let word = &typed[from..];
+        if command.action == Action::Explain {
+            let start = typed.len() - rest.len();
+            let (inner, candidates) = self.in_statement(&line[start..], cursor - start);
+            return (inner + start, candidates);
+        }
+        if matches!(command.action, Action::Read | Action::Output | Action::Edit) {
+            return (from, files(word, false));
+        }
+        let plain = |names: Vec<String>| {
+            names.into_iter().map(|n| Candidate::new(n, "")).collect::<Vec<_>>()
+        };
+        let functions = || {
+            let functions = self.names.functions().into_iter();
+            functions.map(|f| Candidate::new(f.name, first_sentence(&f.about))).collect::<Vec<_>>()
+        };
+        let groups = match command.action {
+            Action::Manual | Action::Functions => vec![functions()],
+            Action::Describe | Action::Tables => vec![plain(self.names.tables()), functions()],
+            Action::Help => vec![plain(COMMANDS.iter().map(|c| c.name.to_string()).collect())],
+            Action::Mode => {
+                let formats = FORMATS.iter().filter(|f| !f.binary).map(|f| f.name.to_string());
+                vec![plain(formats.chain([super::show::VERTICAL.to_string()]).collect())]
+            }
+            Action::Timing => vec![plain(vec!["on".into(), "off".into()])],
+            Action::Set => {
+                let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+                vec![plain(known.variables.clone())]
+            }
+            Action::Chart => {
+                let kinds = super::chart::KINDS.iter().map(|k| k.0.to_string()).collect();
+                let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+                vec![plain(kinds), plain(known.last.clone())]
+            }
+            _ => vec![],
+        };
+        (from, fitting(word, groups))
+    }
+}
+
+/// Those that begin with the word, group by group; when none does, those that contain it.
+fn fitting(word: &str, groups: Vec<Vec<Candidate>>) -> Vec<Candidate> {
+    let word = word.to_lowercase();
+    let key = |c: &Candidate| c.value.trim_start_matches(['"', '\'']).to_lowercase();
+    let all = || groups.iter().flatten();
+    let begins: Vec<Candidate> = all().filter(|c| key(c).starts_with(&word)).cloned().collect();
+    if !begins.is_empty() || word.len() < 2 {
+        return begins;
+    }
+    all().filter(|c| key(c).contains(&word)).cloned().collect()
+}
+
+/// Keywords in the case in which the person types.
+fn keywords(words: &[&str], typed: &str) -> Vec<Candidate> {
+    let lower = typed.chars().any(char::is_lowercase);
+    let word = |w: &&str| if lower { w.to_lowercase() } else { w.to_string() };
+    words.iter().map(|w| Candidate::new(word(w), "").spaced()).collect()
+}
+
+/// The entries of a folder that a path could mean. A file ends its quote.
+fn files(path: &str, close: bool) -> Vec<Candidate> {
+    let (folder, begin) = path.rsplit_once('/').map_or(("", path), |(f, b)| (f, b));
+    let within = match (folder, path.starts_with('/')) {
+        ("", true) => "/".to_string(),
+        ("", false) => ".".to_string(),
+        _ => folder.to_string(),
+    };
+    let Ok(entries) = std::fs::read_dir(Path::new(&within)) else { return vec![] };
+    let mut found: Vec<Candidate> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let is_hidden = name.starts_with('.') && !begin.starts_with('.');
+            if is_hidden || !name.starts_with(begin) {
+                return None;
+            }
+            let stem = &path[..path.len() - begin.len()];
+            let is_folder = entry.path().is_dir();
+            let end = match (is_folder, close) {
+                (true, _) => "/",
+                (false, true) => "'",
+                (false, false) => "",
+            };
+            Some(Candidate::new(
+                format!("{stem}{name}{end}"),
+                if is_folder { "folder" } else { "" },
+            ))
+        })
+        .collect();
+    found.sort_by(|a, b| a.value.cmp(&b.value));
+    found
+}
+
+/// A name as SQL must write it.
+fn quoted(name: &str) -> String {
+    let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && !lex(name).0.iter().any(lex::is_keyword);
+    if plain { name.to_string() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+/// A table's name, which may have a schema.
+fn dotted(name: &str) -> String {
+    name.split('.').map(quoted).collect::<Vec<_>>().join(".")
+}
+
+fn told(column: &Column, relation: &str) -> String {
+    let meaning =
+        if column.meaning.is_empty() { String::new() } else { format!(": {}", column.meaning) };
+    format!("{} of {relation}{meaning}", column.data_type)
+}
+
+fn meant(parameter: &Argument) -> String {
+    let words = match parameter.words.as_slice() {
+        [] => String::new(),
+        words => format!(" {}", words.join("|")),
+    };
+    let default = parameter.default.as_ref().map_or(String::new(), |d| format!(", else {d}"));
+    format!("{}{words}{default}: {}", parameter.takes, parameter.meaning)
+}
+
+fn first_sentence(text: &str) -> String {
+    text.split(". ").next().unwrap_or_default().lines().next().unwrap_or_default().to_string()
+}
+
+const STARTS: &[&str] = &[
+    "SELECT",
+    "WITH",
+    "FROM",
+    "EXPLAIN",
+    "EXPLAIN ANALYZE",
+    "DESCRIBE",
+    "SHOW TABLES",
+    "SHOW FUNCTIONS",
+    "COPY",
+    "CREATE TABLE",
+    "CREATE VIEW",
+    "CREATE EXTERNAL TABLE",
+    "CREATE MACRO",
+    "CREATE OR REPLACE",
+    "DROP TABLE",
+    "DROP VIEW",
+    "INSERT INTO",
+    "ASSERT",
+    "ASSERT NO ROWS IN",
+    "PARAMETER",
+    "PREPARE",
+    "EXECUTE",
+    "DEALLOCATE",
+    "SET",
+    "VALUES",
+];
+
+const WORDS: &[&str] = &[
+    "FROM",
+    "WHERE",
+    "GROUP BY",
+    "ORDER BY",
+    "HAVING",
+    "LIMIT",
+    "OFFSET",
+    "JOIN",
+    "LEFT JOIN",
+    "RIGHT JOIN",
+    "FULL JOIN",
+    "CROSS JOIN",
+    "INNER JOIN",
+    "LEFT ANTI JOIN",
+    "LEFT SEMI JOIN",
+    "ON",
+    "USING",
+    "AS",
+    "AND",
+    "OR",
+    "NOT",
+    "IN",
+    "IS NULL",
+    "IS NOT NULL",
+    "LIKE",
+    "ILIKE",
+    "BETWEEN",
+    "WHEN",
+    "THEN",
+    "ELSE",
+    "END",
+    "ASC",
+    "DESC",
+    "NULLS FIRST",
+    "NULLS LAST",
+    "UNION ALL",
+    "UNION",
+    "INTERSECT",
+    "EXCEPT",
+    "OVER",
+    "FILTER",
+    "QUALIFY",
+    "BY",
+    "PARTITION BY",
+    "TO",
+    "STORED AS",
+    "LOCATION",
+    "OPTIONS",
+    "SELECT",
+    "VALUES",
+    "SET",
+    "TABLE",
+    "VIEW",
+    "MACRO",
+    "EXTERNAL TABLE",
+    "OR REPLACE",
+    "IF EXISTS",
+    "IF NOT EXISTS",
+    "INTO",
+    "TABLES",
+    "FUNCTIONS",
+    "SEVERITY WARN",
+    "MESSAGE",
+    "DEFAULT",
+    "AS TABLE",
+];
+
+const IN_EXPRESSIONS: &[&str] = &[
+    "CASE",
+    "CAST",
+    "DISTINCT",
+    "EXISTS",
+    "FALSE",
+    "INTERVAL",
+    "NOT",
+    "NULL",
+    "TRUE",
+    "DATE",
+    "TIMESTAMP",
+    "EXTRACT",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::engine::Engine;
+
+    /// What is suggested at `|`.
+    fn suggested(setup: &str, text: &str) -> Vec<String> {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let engine = runtime.block_on(async {
+            let engine = Engine::open(&Config::default()).await.expect("opens");
+            engine.query(setup).await.expect("the setup runs");
+            engine
+        });
+        let mut helper = Helper::new(engine.names(), Arc::default(), runtime.handle().clone());
+        let cursor = text.find('|').expect("a cursor");
+        let result = helper.complete(&text.replacen('|', "", 1), cursor);
+        result.suggestions().iter().map(|s| s.value.clone()).collect()
+    }
+
+    const ORDERS: &str = "CREATE TABLE orders AS SELECT 'o' AS order_id, 'c' AS customer_id, now() AS created_timestamp, 1.5 AS \"Net\"";
+
+    #[test]
+    fn names_of_the_session_are_suggested_where_they_fit() {
+        for (text, first) in [
+            ("SELECT * FROM ord|", "orders"),
+            ("SELECT cust| FROM orders", "customer_id"),
+            ("SELECT o.cr| FROM orders o", "created_timestamp"),
+            ("SELECT ne| FROM orders", "\"Net\""),
+            ("SELECT \"N| FROM orders", "\"Net\""),
+            ("SELECT * FROM rfm_sc|", "rfm_score("),
+            ("SELECT * FROM rfm_score(ord|", "orders"),
+            ("SELECT * FROM rfm_score(orders, metho|", "method => "),
+            ("SELECT * FROM rfm_score(orders, method => 'qu|", "'quantile'"),
+            ("SELECT * FROM rfm_score(orders, customer_id => cu|", "customer_id"),
+            ("SELECT mone| FROM rfm_score(orders)", "monetary"),
+            ("SELECT tw| FROM (SELECT 2 AS two) q", "two"),
+            ("WITH w AS (SELECT 2 AS two) SELECT t| FROM w", "two"),
+            ("WITH wide AS (SELECT 2 AS two) SELECT * FROM wi|", "wide"),
+            ("sel|", "select"),
+            ("SELECT regr_slo|", "regr_slope("),
+            ("\\des|", "\\describe"),
+            ("\\describe ord|", "orders"),
+            ("\\man rfm_sco|", "rfm_score"),
+            ("  \\explain  SELECT * FROM ord|", "orders"),
+            (".mode ver|", "vertical"),
+        ] {
+            let found = suggested(ORDERS, text);
+            assert_eq!(found.first().map(String::as_str), Some(first), "{text}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_suggested_where_only_the_person_knows() {
+        for text in
+            ["SELECT 1 AS o|", "SELECT * FROM orders LIMIT |", "SELECT 1 -- sel|", "\\nonsense a|"]
+        {
+            assert_eq!(suggested(ORDERS, text), Vec::<String>::new(), "{text}");
+        }
+        let found = suggested(ORDERS, "SELECT * FROM orders WHERE customer_id = 'or|");
+        assert_eq!(found, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_parameter_that_is_given_is_not_suggested_again() {
+        let found = suggested(ORDERS, "SELECT * FROM rfm_score(orders, k => 4, |");
+        assert!(!found.contains(&"k => ".to_string()) && found.contains(&"ties => ".to_string()));
+    }
+
+    #[test]
+    fn files_end_their_quote_and_folders_do_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("sales")).expect("makes");
+        std::fs::write(folder.path().join("shop.csv"), "a\n1\n").expect("writes");
+        let path = folder.path().display();
+        let found = suggested(ORDERS, &format!("SELECT * FROM '{path}/s|"));
+        assert_eq!(found, [format!("{path}/sales/"), format!("{path}/shop.csv'")]);
+        let found = suggested(ORDERS, &format!("SELECT a| FROM '{path}/shop.csv'"));
+        assert_eq!(found.first().map(String::as_str), Some("a"));
+        let found = suggested(ORDERS, &format!("\\read {path}/sh|"));
+        assert_eq!(found, [format!("{path}/shop.csv")]);
+    }
+
+    #[test]
+    fn names_are_quoted_only_when_they_must_be() {
+        for (name, written) in [
+            ("net", "net"),
+            ("Net", "\"Net\""),
+            ("a b", "\"a b\""),
+            ("order", "\"order\""),
+            ("1a", "\"1a\""),
+        ] {
+            assert_eq!(quoted(name), written);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! One line under a query that takes longer than a second: time, rows, rate, and the time left where it is known.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::execute::Progress;
+
+/// Nothing is shown of a query that is faster.
+const AFTER: Duration = Duration::from_secs(1);
+
+/// How often the line is drawn anew.
+const EVERY: Duration = Duration::from_millis(200);
+
+/// How wide the bar is.
+const BAR: usize = 20;
+
+/// The query at work: it says which plan it runs once it knows.
+#[derive(Clone, Default)]
+pub(super) struct Watched(Arc<Mutex<Option<Progress>>>);
+
+impl Watched {
+    pub(super) fn is(&self, progress: Progress) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
+    }
+}
+
+/// Waits for the work, and draws how far it is, where a person is looking.
+pub(super) async fn watch<T>(visible: bool, watched: &Watched, work: impl Future<Output = T>) -> T {
+    let start = Instant::now();
+    let mut work = std::pin::pin!(work);
+    let mut bar: Option<Line> = None;
+    loop {
+        let wait = if bar.is_some() { EVERY } else { AFTER };
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = tokio::time::sleep(wait), if visible => {
+                bar.get_or_insert_with(Line::new).draw(&told(start.elapsed(), watched));
+            }
+        }
+    }
+}
+
+/// The line on the screen, which goes when the query ends, however it ends.
+struct Line(ProgressBar);
+
+impl Line {
+    fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        // The template has one field, so it parses.
+        if let Ok(style) = ProgressStyle::with_template("{msg}") {
+            bar.set_style(style);
+        }
+        Line(bar)
+    }
+
+    fn draw(&self, text: &str) {
+        self.0.set_message(text.to_string());
+        self.0.tick();
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn told(elapsed: Duration, watched: &Watched) -> String {
+    let progress = watched.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let (rows, total) = progress.as_ref().map_or((0, None), |p| (p.rows(), p.total()));
+    line(elapsed.as_secs_f64(), rows, total)
+}
+
+fn line(seconds: f64, rows: u64, total: Option<u64>) -> String {
+    let mut text = format!("{seconds:.0} s");
+    if rows == 0 {
+        text.push_str("  at work; Ctrl-C gives up");
+        return text;
+    }
+    let rate = rows as f64 / seconds.max(f64::MIN_POSITIVE);
+    text.push_str(&format!("  {} rows read  {} a second", counted(rows as f64), counted(rate)));
+    if let Some(total) = total {
+        let part = (rows as f64 / total as f64).min(1.0);
+        let full = (part * BAR as f64) as usize;
+        text.push_str(&format!(
+            "  {}{} {:.0} %",
+            "█".repeat(full),
+            "░".repeat(BAR - full),
+            part * 100.0
+        ));
+        // Everything is read and sums or sorts go on: how long is not known.
+        if part < 1.0 {
+            text.push_str(&format!("  {:.0} s left", (seconds / part - seconds).max(1.0)));
+        }
+    }
+    text
+}
+
+fn counted(number: f64) -> String {
+    match number {
+        n if n >= 1e9 => format!("{:.1} G", n / 1e9),
+        n if n >= 1e6 => format!("{:.1} M", n / 1e6),
+        n if n >= 1e4 => format!("{:.0} k", n / 1e3),
+        n => format!("{n:.0}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_is_said_only_where_the_end_is_known() {
+        assert_eq!(
+            line(2.0, 1_000_000, Some(4_000_000)),
+            "2 s  1.0 M rows read  500 k a second  █████░░░░░░░░░░░░░░░ 25 %  6 s left"
+        );
+        assert_eq!(line(2.0, 1_000_000, None), "2 s  1.0 M rows read  500 k a second");
+        assert!(!line(9.0, 10, Some(10)).contains("left"));
+        assert!(line(1.0, 0, Some(10)).contains("at work"));
+    }
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! `--state`: what is skipped, and what never is.
+
+#![expect(clippy::expect_used, reason = "a test panics")]
+
+use std::fs;
+
+use crate::script::Place;
+
+/// Two outputs, one through a table of the session, and an assertion.
+const SCRIPT: &str = "PARAMETER n BIGINT DEFAULT 1;\n\
+    ASSERT NO ROWS IN (SELECT * FROM 'b.csv' WHERE b < 0);\n\
+    COPY (SELECT b + $n AS b FROM 'b.csv') TO 'out_b.csv';\n\
+    CREATE TABLE t AS SELECT a FROM 'a.csv';\n\
+    COPY t TO 'out_a/' STORED AS PARQUET;\n";
+
+fn shop() -> Place {
+    let place = Place::new();
+    place.write("a.csv", "a\n1\n").write("b.csv", "b\n10\n").write("s.sql", SCRIPT);
+    place
+}
+
+/// Runs with a state, and gives for each line of the script whether it ran.
+fn run(place: &Place, arguments: &[&str]) -> (i32, Vec<(u64, bool)>, String) {
+    let all = [&["s.sql", "--state", "state.json"], arguments].concat();
+    let (code, _, said) = place.run(&all);
+    let lines = said.lines().filter_map(|line| {
+        let rest = line.strip_prefix("s.sql:")?;
+        let (number, what) = rest.split_once(": ")?;
+        Some((number.parse().ok()?, what.starts_with("runs")))
+    });
+    (code, lines.collect(), said)
+}
+
+const ALL: [(u64, bool); 4] = [(2, true), (3, true), (4, true), (5, true)];
+const NONE: [(u64, bool); 4] = [(2, false), (3, false), (4, false), (5, false)];
+
+#[test]
+fn what_has_not_changed_is_skipped_and_what_has_runs() {
+    let place = shop();
+    let (code, ran, said) = run(&place, &[]);
+    assert_eq!((code, ran.as_slice()), (0, &ALL[..]), "{said}");
+    let (code, ran, said) = run(&place, &[]);
+    assert_eq!((code, ran.as_slice()), (0, &NONE[..]), "{said}");
+    assert!(
+        said.contains("4 of 4 statements skipped") && said.contains("nothing has changed since"),
+        "{said}"
+    );
+    assert!(place.path("out_b.csv").exists());
+    // An input of the first half: the table of the second is not needed.
+    place.write("b.csv", "b\n20\n");
+    let (_, ran, said) = run(&place, &[]);
+    assert_eq!(ran, [(2, true), (3, true), (4, false), (5, false)], "{said}");
+    assert!(said.contains("b.csv` has changed"), "{said}");
+    assert_eq!(place.read("out_b.csv"), "b\n21\n");
+    // An input of the table: what reads the table runs, what stands before it does not.
+    place.write("a.csv", "a\n2\n3\n");
+    let (_, ran, said) = run(&place, &[]);
+    assert_eq!(ran, [(2, false), (3, false), (4, true), (5, true)], "{said}");
+    place.write("c.sql", "SELECT sum(a) AS a FROM 'out_a/';");
+    assert_eq!(place.run(&["c.sql"]).1, "a\n5\n");
+    // A parameter, an output that somebody touched or removed, and the order to run all.
+    let (_, ran, said) = run(&place, &["-p", "n=2"]);
+    assert_eq!(ran, [(2, false), (3, true), (4, false), (5, false)], "{said}");
+    fs::remove_file(place.path("out_b.csv")).expect("removes");
+    let (_, ran, said) = run(&place, &["-p", "n=2"]);
+    assert_eq!(ran, [(2, false), (3, true), (4, false), (5, false)], "{said}");
+    assert!(said.contains("is not as it left it"), "{said}");
+    fs::write(place.path("out_a/note.txt"), "mine").expect("writes");
+    let (code, ran, said) = run(&place, &["-p", "n=2"]);
+    assert_eq!(
+        (code, ran.as_slice()),
+        (2, &[(2, false), (3, false), (4, true), (5, true)][..]),
+        "{said}"
+    );
+    fs::remove_file(place.path("out_a/note.txt")).expect("removes");
+    assert_eq!(run(&place, &["-p", "n=2", "--full-refresh"]).1, ALL);
+    // The name of the file in which data is found is part of what a statement means.
+    assert_eq!(run(&place, &["-p", "n=2", "--data", "a.csv"]).1, ALL);
+}
+
+#[test]
+fn a_setting_or_a_macro_counts_for_all_that_follow() {
+    let place = shop();
+    let text = |y: u32| {
+        format!(
+            "COPY (SELECT 1 AS a) TO 'first.csv';\nCREATE MACRO m(x) AS x + {y};\nCOPY (SELECT m(a) AS a FROM 'a.csv') TO 'out.csv';\n"
+        )
+    };
+    place.write("s.sql", &text(1));
+    run(&place, &[]);
+    place.write("s.sql", &text(2));
+    let (_, ran, said) = run(&place, &[]);
+    assert_eq!(ran, [(1, false), (2, true), (3, true)], "{said}");
+    assert_eq!(place.read("out.csv"), "a\n3\n");
+}
+
+#[test]
+fn what_can_differ_each_time_always_runs() {
+    let place = shop();
+    for (text, as_of, again) in [
+        ("COPY (SELECT random() AS r) TO 'r.csv';", None, true),
+        ("COPY (SELECT now() AS n) TO 'r.csv';", None, true),
+        ("COPY (SELECT now() AS n) TO 'r.csv';", Some("2026-01-01"), false),
+        ("COPY (SELECT 1 AS n) TO 'r.csv';", Some("2026-01-01"), false),
+    ] {
+        place.write("s.sql", text);
+        let arguments: Vec<&str> = as_of.iter().flat_map(|day| ["--as-of", *day]).collect();
+        run(&place, &arguments);
+        let (_, ran, said) = run(&place, &arguments);
+        assert_eq!(ran, [(1, again)], "{text}: {said}");
+    }
+    // Another moment concerns those only that ask for it.
+    assert_eq!(run(&place, &["--as-of", "2026-01-02"]).1, [(1, false)]);
+    place.write("s.sql", "COPY (SELECT today() AS n) TO 'r.csv';");
+    run(&place, &["--as-of", "2026-01-02"]);
+    assert_eq!(run(&place, &["--as-of", "2026-01-03"]).1, [(1, true)]);
+    // A table of chance, and all that might read it.
+    place.write("s.sql", "CREATE TABLE t AS SELECT random() AS r;\nCOPY t TO 'r.csv';\nSELECT 1;");
+    run(&place, &[]);
+    assert_eq!(run(&place, &[]).1, [(1, true), (2, true), (3, true)]);
+}
+
+#[test]
+fn rows_are_shown_each_time_with_what_they_need() {
+    let place = shop();
+    place.write("s.sql", "CREATE TABLE t AS SELECT a FROM 'a.csv';\nCOPY t TO 'out.csv';\nSELECT a FROM t;\nCREATE TABLE u AS SELECT 1;");
+    run(&place, &[]);
+    let (_, ran, said) = run(&place, &[]);
+    assert_eq!(ran, [(1, true), (2, false), (3, true), (4, false)], "{said}");
+    // The one result of `--output` lasts.
+    place.write("s.sql", "SELECT a FROM 'a.csv';");
+    run(&place, &["--output", "one.csv"]);
+    let (code, ran, said) = run(&place, &["--output", "one.csv"]);
+    assert_eq!((code, ran.as_slice()), (0, &[(1, false)][..]), "{said}");
+    assert_eq!(place.read("one.csv"), "a\n1\n");
+}
+
+#[test]
+fn a_chain_of_files_is_followed() {
+    let place = shop();
+    place.write("s.sql", "COPY (SELECT a + 1 AS a FROM 'a.csv') TO 'x.csv';\nCOPY (SELECT a + 1 AS a FROM 'x.csv') TO 'y.csv';");
+    assert_eq!(run(&place, &["--publish", "each"]).0, 0);
+    assert_eq!(run(&place, &["--publish", "each"]).1, [(1, false), (2, false)]);
+    place.write("a.csv", "a\n5\n");
+    let (_, ran, said) = run(&place, &["--publish", "each"]);
+    assert_eq!(ran, [(1, true), (2, true)], "{said}");
+    assert_eq!(place.read("y.csv"), "a\n7\n");
+}
+
+#[test]
+fn a_failure_is_not_remembered_as_done() {
+    let place = shop();
+    run(&place, &[]);
+    let before = place.read("state.json");
+    place.write("b.csv", "b\n-1\n");
+    let (code, _, said) = run(&place, &[]);
+    assert_eq!(code, 1, "{said}");
+    assert_eq!(place.read("state.json"), before);
+    // What was published with its statement need not be done again.
+    place.write(
+        "s.sql",
+        "COPY (SELECT 1 AS a) TO 'x.csv';\nASSERT NO ROWS IN (SELECT * FROM 'b.csv' WHERE b < 0);",
+    );
+    assert_eq!(run(&place, &["--publish", "each"]).0, 1);
+    let (code, ran, said) = run(&place, &["--publish", "each"]);
+    assert_eq!((code, ran.as_slice()), (1, &[(1, false), (2, true)][..]), "{said}");
+    // A warning is given each time.
+    place.write("s.sql", "ASSERT NO ROWS IN (SELECT * FROM 'b.csv' WHERE b < 0) SEVERITY WARN;");
+    run(&place, &[]);
+    assert_eq!(run(&place, &[]).1, [(1, true)]);
+}
+
+#[test]
+fn a_bad_state_and_a_second_run_are_told_apart() {
+    let place = shop();
+    for text in [
+        "",
+        "{",
+        "[]",
+        "{\"comptoir_state\": 99, \"engine\": \"\", \"setting\": \"\", \"statements\": []}",
+    ] {
+        place.write("state.json", text);
+        let (code, _, said) = run(&place, &[]);
+        assert_eq!(code, 2, "{said}");
+        assert!(said.contains("state.json") && said.contains("--full-refresh"), "{said}");
+    }
+    assert_eq!(run(&place, &["--full-refresh"]).0, 0);
+    assert_eq!(run(&place, &[]).1, NONE);
+    // Somebody else is at work.
+    let lock =
+        fs::File::options().write(true).open(place.path("state.json.lock")).expect("a lock file");
+    lock.lock().expect("locks");
+    let (code, ran, said) = run(&place, &[]);
+    assert_eq!((code, ran.len()), (3, 0), "{said}");
+    assert!(said.contains("another run"), "{said}");
+    drop(lock);
+    assert_eq!(run(&place, &[]).0, 0);
+    assert_eq!(run(&place, &["--dry-run"]).0, 2);
+    assert_eq!(place.run(&["s.sql", "--full-refresh"]).0, 2);
+}
+
+#[test]
+fn reports_say_what_was_skipped() {
+    let place = shop();
+    run(&place, &[]);
+    let (code, _, said) = run(&place, &["--report", "r.json", "--junit", "j.xml"]);
+    assert_eq!(code, 0, "{said}");
+    let report: serde_json::Value = serde_json::from_str(&place.read("r.json")).expect("is JSON");
+    let statements = report["statements"].as_array().expect("a list");
+    assert_eq!(statements.len(), 4);
+    for statement in statements {
+        assert_eq!(statement["status"], "skipped");
+        assert!(statement["message"].as_str().is_some_and(|m| m.starts_with("skipped: ")));
+    }
+    assert!(place.read("j.xml").contains("skipped=\"4\""));
+}

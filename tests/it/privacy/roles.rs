@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! Roles other than the plain analyst's: pseudonyms, purposes and retention; and what the analyses give an analyst.
+
+use comptoir::config::{Config, Privacy};
+use comptoir::demo::{self, Format, Options};
+use comptoir::policy::code_of;
+use comptoir::{Engine, Error};
+
+use super::{blocking, said, scratch, shop};
+
+/// The number in the first column of the first row.
+async fn number(engine: &Engine, sql: &str) -> i64 {
+    let batches = engine.query(sql).await.unwrap_or_else(|e| panic!("{sql}: {e} {:?}", e.hints));
+    let column = arrow::compute::cast(batches[0].column(0), &arrow::datatypes::DataType::Int64);
+    let column = column.expect("is a number");
+    arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(&column).value(0)
+}
+
+#[test]
+fn a_pseudonymised_role_sees_rows_and_knows_nobody() {
+    blocking(async {
+        let engine = shop().open("pseudonymised").await;
+        let rows = said(&engine.query("SELECT * FROM customers").await);
+        assert!(rows.contains("Zzyzxville") && rows.contains("***"), "{rows}");
+        for value in ["VICTIM", "quatrefages", "private.example", "Zoe", "broccoli", "699887766"] {
+            assert!(!rows.contains(value), "`{value}` in\n{rows}");
+        }
+        // Pseudonyms join as the identifiers did, through every link.
+        let joined = "SELECT count(*) FROM customers AS c JOIN orders AS o USING (customer_id) JOIN order_lines AS l ON o.order_id = l.order_id";
+        let owner = shop().open("owner").await;
+        assert_eq!(number(&engine, joined).await, number(&owner, joined).await);
+        assert_eq!(number(&engine, "SELECT count(*) FROM customers WHERE customer_id = 'VICTIM-4242'").await, 0);
+        assert_eq!(number(&owner, "SELECT count(*) FROM customers WHERE customer_id = 'VICTIM-4242'").await, 1);
+        // Neither a plan nor an error gives the key or a value away.
+        let plan = said(&engine.query("EXPLAIN SELECT customer_id FROM customers").await);
+        assert!(!plan.contains("the key of"), "{plan}");
+        let error = said(&engine.query("SELECT CAST(city AS INTEGER) FROM customers").await);
+        assert!(error.contains("not shown to this role") && !error.contains("Paris"), "{error}");
+        let error = engine.query("SELECT * FROM information_schema.views").await;
+        assert!(error.is_err(), "views may hold anything");
+    });
+}
+
+#[test]
+fn an_owner_sees_everything_and_makes_tables_that_stay_closed() {
+    blocking(async {
+        let engine = shop().open("owner").await;
+        assert_eq!(number(&engine, "SELECT count(*) FROM customers WHERE email = 'zoe.quatrefages@private.example'").await, 1);
+        engine.query("CREATE TABLE kept AS SELECT * FROM customers").await.expect("creates");
+        engine.query("INSERT INTO kept SELECT * FROM customers").await.expect("inserts");
+        assert_eq!(number(&engine, "SELECT count(*) FROM kept").await, 122);
+        engine.query("CREATE VIEW seen AS SELECT email FROM customers").await.expect("creates");
+        assert_eq!(number(&engine, "SELECT count(*) FROM seen").await, 61);
+        engine.query("DROP TABLE kept").await.expect("drops");
+    });
+}
+
+#[test]
+fn a_purpose_is_asked_for_and_consent_is_the_latest_decision() {
+    blocking(async {
+        let engine = shop().open("marketer").await;
+        let error = engine.query("SELECT count(*) FROM customers").await.expect_err("no purpose");
+        assert_eq!(code_of(&error), Some("PRIV002"), "{error}");
+        let error = engine.query("SET purpose = 'war'").await.expect_err("no such purpose");
+        assert!(error.hints.iter().any(|h| h.contains("marketing")), "{error:?}");
+        engine.query("SET purpose = 'marketing'").await.expect("is one of its purposes");
+        // 40 agreed, 10 of them changed their minds, and 5 renewed for a day only.
+        assert_eq!(number(&engine, "SELECT count(*) FROM customers").await, 25);
+        // Orders of those who agreed, and of no guest.
+        let mine = number(&engine, "SELECT count(*) FROM orders").await;
+        let owner = shop().open("owner").await;
+        let all = "SELECT count(*) FROM orders WHERE customer_id BETWEEN 'C016' AND 'C040'";
+        assert_eq!(mine, number(&owner, all).await);
+        engine.query("RESET purpose").await.expect("resets");
+        assert!(engine.query("SELECT count(*) FROM customers").await.is_err());
+        // The owner may act for a purpose, too.
+        owner.query("SET purpose = 'marketing'").await.expect("sets");
+        assert_eq!(number(&owner, "SELECT count(*) FROM customers").await, 25);
+    });
+}
+
+#[test]
+fn rows_whose_retention_has_run_out_are_gone_for_everybody() {
+    let text = include_str!("policy.toml").replace(
+        "bounds.total_price = [0, 5000]",
+        "bounds.total_price = [0, 5000]\nretain = { column = \"created_timestamp\", for = \"3 months\" }",
+    );
+    let folder = scratch();
+    std::fs::write(folder.path().join("policy.toml"), text).expect("is written");
+    std::fs::write(folder.path().join("key"), "the key of the privacy tests").expect("is written");
+    blocking(async {
+        for role in ["owner", "analyst", "pseudonymised"] {
+            let config = Config {
+                privacy: Some(Privacy::File(folder.path().join("policy.toml"))),
+                as_of: Some(comptoir::config::parse_moment("2025-09-01").expect("a moment")),
+                ..shop().config(role)
+            };
+            let engine = Engine::open(&config).await.expect("opens");
+            let open = shop().open("owner").await;
+            let young = "SELECT count(*) FROM orders WHERE created_timestamp >= '2025-06-01'";
+            assert_eq!(number(&engine, "SELECT count(*) FROM orders").await, number(&open, young).await, "{role}");
+        }
+    });
+}
+
+#[test]
+fn groups_can_be_merged_and_sums_that_one_person_dominates_are_hidden() {
+    blocking(async {
+        let merged = shop().open("merger").await;
+        let plain = shop().open("analyst").await;
+        let sql = "SELECT postal_code, count(*) AS n FROM customers GROUP BY postal_code";
+        let all = number(&plain, "SELECT count(*) FROM customers").await;
+        let shown = number(&merged, &format!("SELECT sum(n) FROM ({sql}) AS t")).await;
+        let omitted = number(&plain, &format!("SELECT sum(n) FROM ({sql}) AS t")).await;
+        assert!(omitted <= shown && shown <= all, "{omitted} {shown} {all}");
+        let dominated = shop().open("dominated").await;
+        // The victim's orders are far more than all others together.
+        let sums = said(&dominated.query("SELECT country_code, sum(total_price) AS s, count(*) AS n FROM customers AS c JOIN orders AS o ON c.customer_id = o.customer_id GROUP BY country_code ORDER BY 1").await);
+        let france = sums.lines().find(|l| l.contains("| FR")).expect("is there");
+        assert!(france.contains("|   ") && !france.contains("1185"), "{sums}");
+        let belgium = sums.lines().find(|l| l.contains("| BE")).expect("is there");
+        assert!(belgium.split('|').nth(2).is_some_and(|s| s.trim().parse::<f64>().is_ok()), "{sums}");
+    });
+}
+
+/// The demo shop under a policy of its own.
+async fn demo_shop(folder: &std::path::Path) -> (Engine, Engine) {
+    let data = folder.join("shop");
+    let options = Options { dir: data.clone(), orders: 1_200, seed: 1, format: Format::Parquet };
+    demo::generate(&options).expect("writes the demo shop");
+    std::fs::remove_dir_all(data.join("truth")).ok();
+    std::fs::write(folder.join("policy.toml"), include_str!("demo.toml")).expect("is written");
+    let config = |role: &str| Config {
+        data: vec![data.display().to_string()],
+        privacy: Some(Privacy::File(folder.join("policy.toml"))),
+        role: Some(role.into()),
+        threads: Some(2),
+        ..Config::default()
+    };
+    let open = |role: &str| {
+        let config = config(role);
+        async move { Engine::open(&config).await.expect("opens") }
+    };
+    (open("owner").await, open("analyst").await)
+}
+
+/// What an analyst asks of the analyses, and whether the owner's answer is the same.
+const ANALYSES: &[(&str, bool)] = &[
+    ("SELECT segment, count(*) AS n FROM rfm_score() GROUP BY segment ORDER BY segment", true),
+    ("SELECT segment, count(*) AS n, avg(monetary) AS m, avg(recency_days) AS r FROM rfm_score() GROUP BY segment ORDER BY segment", true),
+    ("SELECT r_score, f_score, count(*) AS n FROM rfm_score() WHERE is_scored GROUP BY r_score, f_score ORDER BY 1, 2", false),
+    ("SELECT * FROM rfm_thresholds() ORDER BY measure, score", true),
+    ("SELECT * FROM rfm_transitions(from_date => '2025-06-30', to_date => '2025-12-31') ORDER BY customers DESC, from_segment, to_segment LIMIT 5", true),
+    ("SELECT * FROM attribution_report() ORDER BY channel", true),
+    ("SELECT * FROM attribution_report(model => 'linear') ORDER BY channel", true),
+    ("SELECT * FROM attribution_paths() ORDER BY total_conversions DESC, path LIMIT 5", true),
+    ("SELECT * FROM channel_profit() ORDER BY channel", true),
+    ("SELECT sku, units_sold, net_revenue, margin_rate FROM sku_true_cost() ORDER BY sku", false),
+    ("SELECT sku, quadrant FROM product_matrix() ORDER BY sku", false),
+    ("SELECT * FROM product_matrix_thresholds() ORDER BY quadrant", true),
+    ("SELECT sku, elasticity, n_obs FROM price_elasticity() ORDER BY sku", false),
+    ("SELECT date_trunc('month', created_timestamp) AS m, count(*) AS orders, sum(net_sales) AS s FROM net_sales() GROUP BY 1 ORDER BY 1", true),
+    ("SELECT sku, sum(quantity) AS q, sum(net_sales) AS s FROM unit_sales() GROUP BY sku ORDER BY sku", false),
+    ("SELECT total, head_items FROM pareto_summary(sku_true_cost(), id => sku, value => net_revenue)", true),
+];
+
+#[test]
+fn every_analysis_is_useful_to_an_analyst() {
+    let folder = scratch();
+    blocking(async {
+        let (owner, analyst) = demo_shop(folder.path()).await;
+        let mut wrong = vec![];
+        for (sql, same) in ANALYSES {
+            let expected = said(&owner.query(sql).await);
+            let found = analyst.query(sql).await;
+            let rows = found.as_ref().map_or(0, |b| b.iter().map(|b| b.num_rows()).sum::<usize>());
+            let text = said(&found);
+            // Where a group is left out, the others are as the owner sees them.
+            let fits = match same {
+                true => text == expected,
+                false => text.lines().filter(|l| l.starts_with("| ")).all(|l| expected.contains(l)),
+            };
+            if rows == 0 || !fits {
+                wrong.push(format!("{sql}\nowner\n{expected}\nanalyst\n{text}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), ANALYSES.len(), wrong.join("\n"));
+        for sql in ["SELECT * FROM rfm_score()", "SELECT * FROM net_sales()", "SELECT * FROM unit_sales()"] {
+            let error: Error = analyst.query(sql).await.expect_err(sql);
+            assert_eq!(code_of(&error), Some("PRIV001"), "{sql}: {error}");
+            assert!(error.hints.iter().any(|h| h.contains("GROUP BY")), "{sql}: {:?}", error.hints);
+        }
+    });
+}
