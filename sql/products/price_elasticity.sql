@@ -9,6 +9,8 @@
 --          does, and an empty shelf sells nothing at any price.
 --          Where only some buyers have a discount code, the net price of a week also tells who bought, not only what was
 --          asked, which draws the elasticity towards 0; price_basis => 'list' then measures the price that everybody saw.
+--          A price test stands in simple_elasticity and midpoint_elasticity, and is the headline where the sales allow no
+--          regression: two weeks have no interval, and cannot decide.
 --          What other skus cost is not held fixed: in a large shop, whose estimates are sharp, method => 'panel' takes out
 --          what moves all skus together.
 -- reads    sales through unit_sales the lines of orders, or any relation of sales with a sku, a quantity and a price
