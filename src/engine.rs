@@ -73,6 +73,7 @@ impl Engine {
     pub fn open(config: &Config) -> BoxFuture<'_, Result<Self>> {
         Box::pin(async move {
             let (ctx, functions) = session::build(config)?;
+            sink::install(&ctx)?;
             let tables = session::load(&ctx, config).await?;
             Ok(Self {
                 ctx,
