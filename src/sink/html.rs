@@ -11,7 +11,8 @@
 //! - a text and then a number, in 2 to 40 rows: bars, in the order of the rows;
 //! - anything else: the table alone.
 //!
-//! A column whose name is `id`, `year` or ends in `_id` holds names and not amounts.
+//! A column whose name is `id`, `year` or ends in `_id` holds names and is not drawn. Amounts have two decimals where they
+//! have any, and four where all of a column are smaller than one; a column called `share` is in per cent.
 
 use std::io::Write;
 
@@ -59,6 +60,8 @@ pub struct Section {
 const MAX_ROWS: usize = 1_000;
 /// How many rows stand open under a drawing.
 const OPEN_ROWS: usize = 12;
+/// From how many characters on a text may be broken into lines.
+const LONG: usize = 28;
 
 impl Section {
     /// An empty result with its columns.
@@ -78,7 +81,8 @@ impl Section {
         self.cut
     }
 
-    fn html(&self, number: usize) -> String {
+    fn html(&mut self, number: usize) -> String {
+        cell::align(&self.columns, &mut self.rows);
         let mut html = format!("<section id=\"s{number}\">\n");
         if !self.title.is_empty() {
             html.push_str(&format!("<h2>{}</h2>\n", escaped(&self.title)));
@@ -115,12 +119,19 @@ impl Section {
     }
 
     fn table(&self) -> String {
-        let class = |column: &Column| if column.is_right() { " class=\"n\"" } else { "" };
+        let long = |i: usize| self.rows.iter().any(|row| row[i].text.chars().count() > LONG);
+        let classes: Vec<&str> = (self.columns.iter().enumerate())
+            .map(|(i, column)| match column.is_right() {
+                true => " class=\"n\"",
+                false if long(i) => " class=\"t\"",
+                false => "",
+            })
+            .collect();
         let mut html = String::from("<div class=\"wide\"><table>\n<thead><tr>");
-        for column in &self.columns {
+        for (column, class) in self.columns.iter().zip(&classes) {
             html.push_str(&format!(
                 "<th{} title=\"{}\">{}</th>",
-                class(column),
+                class,
                 escaped(&column.name),
                 escaped(&column.heading())
             ));
@@ -128,8 +139,8 @@ impl Section {
         html.push_str("</tr></thead>\n<tbody>\n");
         for row in &self.rows {
             html.push_str("<tr>");
-            for (cell, column) in row.iter().zip(&self.columns) {
-                html.push_str(&format!("<td{}>{}</td>", class(column), escaped(&cell.text)));
+            for (cell, class) in row.iter().zip(&classes) {
+                html.push_str(&format!("<td{}>{}</td>", class, escaped(&cell.text)));
             }
             html.push_str("</tr>\n");
         }
@@ -140,8 +151,8 @@ impl Section {
 
 impl Page {
     /// The page as bytes of HTML.
-    pub fn html(&self) -> String {
-        let title = if self.title.is_empty() { "Report" } else { &self.title };
+    pub fn html(mut self) -> String {
+        let title = if self.title.is_empty() { "Report" } else { self.title.as_str() };
         let mut html = format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -158,7 +169,7 @@ impl Page {
             }
             html.push_str("</header>\n");
         }
-        for (i, section) in self.sections.iter().enumerate() {
+        for (i, section) in self.sections.iter_mut().enumerate() {
             html.push_str(&section.html(i + 1));
         }
         if !self.checks.is_empty() {

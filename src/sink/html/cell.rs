@@ -15,6 +15,7 @@ use crate::error::Result;
 pub(super) struct Column {
     pub(super) name: String,
     pub(super) kind: Kind,
+    right: bool,
 }
 
 /// What a column's values are.
@@ -22,7 +23,7 @@ pub(super) struct Column {
 pub(super) enum Kind {
     /// An amount, which can be drawn.
     Number,
-    /// Digits that name something.
+    /// What names something, in digits or letters.
     Name,
     /// A day or a moment.
     Time,
@@ -43,16 +44,22 @@ impl Column {
         let low = name.to_lowercase();
         let names = ["id", "year"].contains(&low.as_str()) || low.ends_with("_id");
         let kind = match field.data_type() {
-            t if t.is_numeric() && names => Kind::Name,
+            _ if names => Kind::Name,
             t if t.is_numeric() => Kind::Number,
             DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => Kind::Time,
             _ => Kind::Text,
         };
-        Self { name, kind }
+        Self { name, kind, right: field.data_type().is_numeric() }
     }
 
     pub(super) fn is_right(&self) -> bool {
-        matches!(self.kind, Kind::Number | Kind::Name)
+        self.right
+    }
+
+    /// Whether its amounts are parts of one: a column called `share`, with nothing beyond one in it.
+    fn is_share(&self, largest: f64) -> bool {
+        let name = self.name.to_lowercase();
+        (name == "share" || name.ends_with("_share")) && largest <= 1.0
     }
 
     /// `net_sales` → `Net sales`; a name with capitals or other signs of its own is left alone.
@@ -87,10 +94,9 @@ pub(super) fn read(batch: &RecordBatch, columns: &[Column], rows: &mut Vec<Vec<C
                 .map(|n| n.value(i))
                 .filter(|n| n.is_finite());
             let text = shown.value(i).to_string();
-            let text = match (number, column.kind) {
-                (Some(number), Kind::Number) => amount(number, &text),
+            let text = match column.kind {
                 // Midnights are days.
-                (_, Kind::Time) => text.strip_suffix(" 00:00").unwrap_or(&text).to_string(),
+                Kind::Time => text.strip_suffix(" 00:00").unwrap_or(&text).to_string(),
                 _ => text,
             };
             row.push(Cell { text, number });
@@ -99,18 +105,32 @@ pub(super) fn read(batch: &RecordBatch, columns: &[Column], rows: &mut Vec<Vec<C
     Ok(())
 }
 
-/// A number for people: thousands apart, and no more decimals than help. Exact decimals keep theirs.
-fn amount(number: f64, text: &str) -> String {
-    let exact = text.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '.'));
-    let decimals = text.split_once('.').map_or(0, |(_, d)| d.len());
-    if exact && decimals <= 4 {
-        let trimmed = match text.strip_suffix(".0") {
-            Some(whole) => whole,
-            None => text,
+/// Writes the amounts of each column alike: thousands apart, with two decimals where they have any, and four where all
+/// are smaller than one.
+pub(super) fn align(columns: &[Column], rows: &mut [Vec<Cell>]) {
+    for (i, column) in columns.iter().enumerate().filter(|(_, c)| c.kind == Kind::Number) {
+        let amounts = || rows.iter().filter_map(|row| row[i].number);
+        let largest = amounts().fold(0.0_f64, |most, n| most.max(n.abs()));
+        let share = column.is_share(largest);
+        let places = match amounts().all(|n| n.fract() == 0.0) {
+            true => 0,
+            false if largest < 1.0 => 4,
+            false => 2,
         };
-        return grouped(trimmed);
+        // What four decimals cannot tell from nothing is left as it is.
+        let tiny = largest > 0.0 && largest < 0.001 && !share;
+        for cell in rows.iter_mut().map(|row| &mut row[i]).filter(|_| !tiny) {
+            let Some(number) = cell.number else { continue };
+            cell.text = match share {
+                true => format!("{:.1} %", number * 100.0),
+                // The digits of a large whole number are more than a float holds.
+                false if places == 0 && cell.text.bytes().all(|b| b.is_ascii_digit() || b == b'-') => {
+                    grouped(&cell.text)
+                }
+                false => grouped(&format!("{number:.places$}")),
+            };
+        }
     }
-    shortened(number)
 }
 
 /// At most two decimals, or as many as a small number needs to be told from nothing.
@@ -148,20 +168,24 @@ pub(super) fn grouped(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn aligned(name: &str, texts: &[&str]) -> Vec<String> {
+        let columns = [Column::of(&Field::new(name, DataType::Float64, true))];
+        let cell = |t: &&str| Cell { text: t.to_string(), number: t.parse().ok() };
+        let mut rows: Vec<Vec<Cell>> = texts.iter().map(|t| vec![cell(t)]).collect();
+        align(&columns, &mut rows);
+        rows.into_iter().map(|mut row| row.remove(0).text).collect()
+    }
+
     #[test]
-    fn numbers_are_for_people() {
-        for (number, text, expected) in [
-            (1234567.0, "1234567", "1,234,567"),
-            (-1234.5, "-1234.50", "−1,234.50"),
-            (5.0, "5.0", "5"),
-            (0.333333333, "0.3333333333333", "0.3333"),
-            (12.3456789, "12.3456789", "12.35"),
-            (1e-9, "1e-9", "1.00e-9"),
-            (1234567.891234, "1234567.891234", "1,234,568"),
-            (100.0, "100", "100"),
-        ] {
-            assert_eq!(amount(number, text), expected);
-        }
+    fn the_amounts_of_a_column_are_written_alike() {
+        assert_eq!(aligned("a", &["195361.7000", "5.0", ""]), ["195,361.70", "5.00", ""]);
+        assert_eq!(aligned("a", &["1234567", "-2"]), ["1,234,567", "−2"]);
+        assert_eq!(aligned("a", &["9007199254740993"]), ["9,007,199,254,740,993"]);
+        assert_eq!(aligned("a", &["0.33333", "0.1"]), ["0.3333", "0.1000"]);
+        assert_eq!(aligned("a", &["0.00001"]), ["0.00001"]);
+        assert_eq!(aligned("net_share", &["0.4332", "1"]), ["43.3 %", "100.0 %"]);
+        assert_eq!(aligned("share", &["43.2"]), ["43.20"]);
+        assert_eq!(shortened(12.3456), "12.35");
     }
 
     #[test]
@@ -171,5 +195,6 @@ mod tests {
         assert_eq!(column("count(*)").heading(), "count(*)");
         assert_eq!(column("order_id").kind, Kind::Name);
         assert_eq!(column("orders").kind, Kind::Number);
+        assert_eq!(Column::of(&Field::new("order_id", DataType::Utf8, true)).kind, Kind::Name);
     }
 }

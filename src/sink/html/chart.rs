@@ -88,7 +88,7 @@ fn bars(columns: &[Column], rows: &[Vec<Cell>], title: &str, value: usize) -> Op
             escaped(&row[value].text)
         ));
     }
-    Some(html + &caption(&columns[value], &columns[0]))
+    Some(html + &caption(&columns[value], &columns[0], title))
 }
 
 fn lines(
@@ -166,7 +166,10 @@ fn lines(
         }
         legend = format!("<div class=\"legend\">{legend}</div>\n");
     }
-    let middle = times[times.len() / 2];
+    // First days of months stand for the months.
+    let months = times.iter().all(|time| time.len() == 10 && time.ends_with("-01"));
+    let labels: Vec<&str> = times.iter().map(|t| if months { &t[..7] } else { *t }).collect();
+    let middle = labels[labels.len() / 2];
     let between =
         if times.len() > 2 { format!("<span>{}</span>", escaped(middle)) } else { String::new() };
     Some(format!(
@@ -174,19 +177,19 @@ fn lines(
          <svg viewBox=\"0 0 100 100\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">{svg}</svg></div>\n\
          <div class=\"times\"><span>{}</span>{between}<span>{}</span></div>\n{}",
         escaped(title),
-        escaped(times[0]),
-        escaped(times[times.len() - 1]),
-        caption(&columns[value], &columns[0])
+        escaped(labels[0]),
+        escaped(labels[labels.len() - 1]),
+        caption(&columns[value], &columns[0], title)
     ))
 }
 
-/// What is drawn, from the columns it is drawn from.
-fn caption(value: &Column, over: &Column) -> String {
-    format!(
-        "<figcaption>{} by {}</figcaption></figure>\n",
-        escaped(&value.heading()),
-        escaped(&over.heading().to_lowercase())
-    )
+/// What is drawn, from the columns it is drawn from, unless the title says it.
+fn caption(value: &Column, over: &Column, title: &str) -> String {
+    let words = format!("{} by {}", value.heading(), over.heading().to_lowercase());
+    match words.eq_ignore_ascii_case(title) {
+        true => "</figure>\n".into(),
+        false => format!("<figcaption>{}</figcaption></figure>\n", escaped(&words)),
+    }
 }
 
 /// From nothing to the largest, or from the smallest where it is less than nothing.
@@ -214,10 +217,17 @@ fn short(number: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use arrow::datatypes::{DataType, Field};
+
     use super::*;
 
     fn column(name: &str, kind: Kind) -> Column {
-        Column { name: name.into(), kind }
+        let data_type = match kind {
+            Kind::Number => DataType::Float64,
+            Kind::Time => DataType::Date32,
+            Kind::Text | Kind::Name => DataType::Utf8,
+        };
+        Column::of(&Field::new(name, data_type, true))
     }
 
     fn row(texts: &[&str]) -> Vec<Cell> {
