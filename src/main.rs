@@ -141,7 +141,7 @@ struct Options {
     /// Read this configuration instead of ./comptoir.toml
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// How results are written: table, csv, json, jsonl, markdown, parquet or arrow
+    /// How results are written: table, csv, json, jsonl, markdown, html, parquet or arrow
     #[arg(long, value_name = "FORMAT", global = true)]
     format: Option<String>,
     /// Write the result to this file, which appears whole or not at all

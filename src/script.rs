@@ -4,12 +4,13 @@
 //! Door 1: run a text, from a file or from `-c`. The whole text is parsed before anything runs.
 
 pub(crate) mod bind;
+mod comment;
 pub mod job;
 pub mod report;
 pub mod state;
 
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use arrow::array::{AsArray, RecordBatch};
@@ -21,7 +22,7 @@ use crate::diagnostic;
 use crate::engine::{Engine, Outcome};
 use crate::error::{Error, Result};
 use crate::execute::Rows;
-use crate::sink::{Format, Out, Output as Written, Sink, StagedFile};
+use crate::sink::{Format, Out, Output as Written, Page, Section, Sink, StagedFile};
 use crate::statement::{Assertion, Severity, Statement, Values, parameters, parse_with};
 
 /// Where results and remarks go.
@@ -34,6 +35,13 @@ pub struct Output {
     pub stdout: fn() -> Out,
     /// Takes remarks that are not data.
     pub remark: fn(&str),
+}
+
+impl Output {
+    /// True when one page takes every result.
+    fn is_page(&self) -> bool {
+        self.file.is_some() && self.format.name == "html"
+    }
 }
 
 /// An error and the text it happened in.
@@ -72,6 +80,7 @@ pub fn run<'a>(
             let ran = run_one(engine, &statement, output, &mut one, &checking);
             // An error that knows no place of its own is at least in this statement.
             let ran = ran.await.map_err(|e| failed(e.at_least(statement.span)))?;
+            comment::told(&mut one, text, path, &statement, ran.doubt.as_deref());
             if let Some(doubt) = &ran.doubt {
                 let (error, shown) = doubt.as_ref();
                 if ran.blocks {
@@ -122,11 +131,20 @@ struct OneFile {
     file: Option<StagedFile>,
     /// It is there from the last run, and still right.
     stands: bool,
+    /// The page that takes every result.
+    page: Option<Page>,
+    /// What was checked before it began.
+    checks: Vec<(bool, String)>,
 }
 
 impl OneFile {
     /// What is to be published at the end; an error when no statement gave rows for the file.
-    fn finish(self, output: &Output) -> Result<Option<Written>> {
+    fn finish(mut self, output: &Output) -> Result<Option<Written>> {
+        if let (Some(page), Some(path)) = (self.page.take(), &output.file) {
+            let mut file = staged(path)?;
+            file.write_all(page.html().as_bytes())?;
+            self.file = Some(file);
+        }
         match (self.file, &output.file) {
             (None, Some(file)) if !self.stands => {
                 Err(Error::usage(format!("no statement gave rows for `{}`", file.display())))
@@ -166,15 +184,27 @@ async fn run_one(
                 let count = show(rows, output, start).await?;
                 Ok(Ran { rows: Some(count as u64), ..Ran::default() })
             }
+            Some(_) if output.is_page() => {
+                let mut rows = rows;
+                let mut section = Section::new(rows.schema());
+                let mut count = 0;
+                while let Some(batch) = rows.next().await? {
+                    count += batch.num_rows() as u64;
+                    section.add(&batch)?;
+                    if section.is_full() {
+                        break;
+                    }
+                }
+                section.sql.clone_from(&statement.text);
+                one.page.get_or_insert_default().sections.push(section);
+                Ok(Ran { rows: Some(count), ..Ran::default() })
+            }
             Some(_) if one.file.is_some() => {
                 Err(Error::usage("`--output` takes one result, and this is the second")
                     .hint("write each with `COPY (…) TO 'file'`"))
             }
             Some(file) => {
-                let file = match store::is_remote(&file.to_string_lossy()) {
-                    true => StagedFile::create_to_send()?,
-                    false => StagedFile::create(file)?,
-                };
+                let file = staged(file)?;
                 let out: Out = Box::new(BufWriter::new(file.file().try_clone()?));
                 let count = write(rows, output.format, out).await?;
                 let ran = Ran { rows: Some(count as u64), bytes: file.bytes(), ..Ran::default() };
@@ -182,6 +212,14 @@ async fn run_one(
                 Ok(ran)
             }
         },
+    }
+}
+
+/// A file that will be there, or elsewhere.
+fn staged(path: &Path) -> Result<StagedFile> {
+    match store::is_remote(&path.to_string_lossy()) {
+        true => StagedFile::create_to_send(),
+        false => StagedFile::create(path),
     }
 }
 

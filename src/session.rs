@@ -25,6 +25,7 @@ use crate::error::Result;
 use crate::expand::TableFunctions;
 use crate::library::Library;
 use crate::policy::{Rights, Who};
+use crate::sink;
 
 pub use published::ANALYSES;
 pub(crate) use published::check as check_published;
@@ -108,6 +109,7 @@ impl Shared {
             .build();
         let ctx = SessionContext::new_with_state(state);
         let functions = add_functions(&ctx, self.library.clone())?;
+        sink::install(&ctx)?;
         published::install(&ctx, config, &self.library);
         // A path on the server's disk is nobody's business but its owner's.
         if who.rights == Rights::Admin {

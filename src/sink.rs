@@ -12,6 +12,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use crate::error::{Error, Result};
 
 mod csv;
+mod html;
 mod json;
 mod lock;
 mod markdown;
@@ -22,6 +23,7 @@ mod staged;
 mod staging_store;
 mod table;
 
+pub use html::{Page, Section};
 pub use lock::Lock;
 pub(crate) use outputs::may_replace;
 pub use outputs::{Output, Outputs, Published, publish};
@@ -66,6 +68,7 @@ pub const FORMATS: &[Format] = &[
     Format { name: "json", extension: "json", binary: false, open: json::open_array },
     Format { name: "jsonl", extension: "jsonl", binary: false, open: json::open_lines },
     Format { name: "markdown", extension: "md", binary: false, open: markdown::open },
+    Format { name: "html", extension: "html", binary: false, open: html::open },
     Format { name: "parquet", extension: "parquet", binary: true, open: parquet::open },
     Format { name: "arrow", extension: "arrow", binary: true, open: parquet::open_arrow },
 ];
@@ -90,6 +93,11 @@ impl Format {
     pub fn open(&self, out: Out, schema: &SchemaRef) -> Result<Box<dyn Sink>> {
         (self.open)(out, schema)
     }
+}
+
+/// Teaches a session the formats that `COPY` can write and the engine does not know.
+pub(crate) fn install(ctx: &datafusion::prelude::SessionContext) -> Result<()> {
+    html::install(ctx)
 }
 
 /// The schema without qualifiers and metadata, which files should not carry.

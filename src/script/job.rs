@@ -11,7 +11,7 @@ use futures::future::LocalBoxFuture;
 
 use super::report::{Entry, Report, Status};
 use super::state::{Decision, State, StateOptions, Step};
-use super::{Checking, Failure, OneFile, Output, Ran, bind, run_one, warning};
+use super::{Checking, Failure, OneFile, Output, Ran, bind, comment, run_one, warning};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::sink::Outputs;
@@ -150,7 +150,8 @@ impl Job<'_> {
     }
 
     fn as_step<'s>(&self, script: &Script<'s>, statement: &'s Statement) -> Step<'s> {
-        let file = self.output.file.as_ref();
+        // A page of all results is made of all of them.
+        let file = self.output.file.as_ref().filter(|_| !self.output.is_page());
         Step {
             path: &script.source.path,
             statement,
@@ -223,6 +224,12 @@ impl Job<'_> {
         entry.seconds = start.elapsed().as_secs_f64();
         entry.peak_memory = self.engine.peak_memory() as u64;
         let mut kind = None;
+        if let Ok(ran) = &ran
+            && !self.options.dry_run
+        {
+            let doubt = ran.doubt.as_deref();
+            comment::told(&mut self.one, &source.text, &source.path, statement, doubt);
+        }
         match ran {
             Ok(Ran { rows, bytes, doubt, blocks }) => {
                 (entry.rows, entry.bytes) = (rows, bytes);

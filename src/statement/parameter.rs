@@ -338,7 +338,7 @@ impl Uses<'_> {
         for token in &tokens {
             self.put(token, &mut filled)?;
         }
-        Ok(joined(filled))
+        Ok(formatted(joined(filled)))
     }
 
     fn put(&self, token: &TokenWithSpan, filled: &mut Vec<TokenWithSpan>) -> Result<()> {
@@ -570,6 +570,29 @@ fn joined(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     joined
 }
 
+/// `COPY … TO 'a.html' (FORMAT html)`, as others write it: the grammar knows `STORED AS html`.
+fn formatted(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut i = 0;
+    while i + 6 <= tokens.len() {
+        let found = is_word(&tokens[i].token, "to")
+            && matches!(tokens[i + 1].token, Token::SingleQuotedString(_))
+            && tokens[i + 2].token == Token::LParen
+            && is_word(&tokens[i + 3].token, "format")
+            && matches!(&tokens[i + 4].token, Token::Word(_) | Token::SingleQuotedString(_))
+            && tokens[i + 5].token == Token::RParen;
+        if found {
+            tokens[i + 2].token = Token::make_keyword("STORED");
+            tokens[i + 3].token = Token::make_keyword("AS");
+            if let Token::SingleQuotedString(name) = &tokens[i + 4].token {
+                tokens[i + 4].token = Token::make_word(name, None);
+            }
+            tokens.remove(i + 5);
+        }
+        i += 1;
+    }
+    tokens
+}
+
 /// The tokens of a text.
 pub(super) fn tokens(text: &str) -> Result<Vec<TokenWithSpan>, tokenizer::TokenizerError> {
     tokenizer::Tokenizer::new(&GenericDialect {}, text).tokenize_with_location()
@@ -678,6 +701,13 @@ mod tests {
             filled(text, &[("out", Some("/tmp"))]).expect("fills"),
             "COPY t TO '/tmp/a.csv' STORED AS CSV ; SELECT '/tmp' || 'x' , 'a' || b , x SIMILAR TO 'a' || b"
         );
+    }
+
+    #[test]
+    fn a_format_in_parentheses_is_stored_as() {
+        let stored = "COPY t TO 'a' STORED AS html ; SELECT f ( x )";
+        assert_eq!(filled("COPY t TO 'a' (FORMAT html); SELECT f(x)", &[]).expect("fills"), stored);
+        assert_eq!(filled("COPY t TO 'a' (format 'html'); SELECT f(x)", &[]).expect("fills"), stored);
     }
 
     #[test]

@@ -525,15 +525,21 @@ pub(crate) fn data() -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
+    eprintln!("skipped: no data in {}", folder.display());
+    skipped(&folder.display().to_string());
+    None
+}
+
+/// Notes that the calling test could not run, and why.
+#[track_caller]
+pub(crate) fn skipped(why: &str) {
     let caller = Location::caller();
-    let note = format!("{}:{}: {}\n", caller.file(), caller.line(), folder.display());
-    eprint!("skipped: no data: {note}");
+    let note = format!("{}:{}: {why}\n", caller.file(), caller.line());
     let notes = target().join("skipped-tests.txt");
     let mut notes =
         OpenOptions::new().create(true).append(true).open(notes).expect("a file of notes");
     // One write, so that the notes of tests that run at the same time do not mix.
     notes.write_all(note.as_bytes()).expect("a note of the skipped test");
-    None
 }
 
 /// Runs one query over one file with the real binary, which writes `answer` as CSV.
@@ -563,27 +569,32 @@ const PACKAGES: [&str; 5] = [
     "statsmodels==0.15.0",
 ];
 
-/// A Python with [`PACKAGES`], made once.
+/// A Python with [`PACKAGES`].
+fn python() -> PathBuf {
+    environment("python", &PACKAGES)
+}
+
+/// A Python with packages, in a folder of target/, made once.
 ///
 /// The lock holds off other tests, which may be other processes. An environment is whole when the
 /// list of what it has stands in it: one left half made, or made for other versions, is made anew.
-fn python() -> PathBuf {
-    let home = target().join("python");
+pub(crate) fn environment(name: &str, packages: &[&str]) -> PathBuf {
+    let home = target().join(name);
     let python = home.join("bin/python");
-    let lock = File::create(target().join("python.lock")).expect("a lock file");
+    let lock = File::create(target().join(format!("{name}.lock"))).expect("a lock file");
     lock.lock().expect("the lock, free in the end");
     let list = home.join("comptoir-packages.txt");
-    if fs::read_to_string(&list).is_ok_and(|has| has == PACKAGES.join("\n")) {
+    if fs::read_to_string(&list).is_ok_and(|has| has == packages.join("\n")) {
         return python;
     }
     succeed(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home));
-    succeed(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES));
-    fs::write(list, PACKAGES.join("\n")).expect("the list of packages");
+    succeed(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages));
+    fs::write(list, packages.join("\n")).expect("the list of packages");
     python
 }
 
 /// Cargo's target folder, wherever it is.
-fn target() -> &'static Path {
+pub(crate) fn target() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("target/tmp is in target")
 }
 

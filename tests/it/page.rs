@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! `--format html`: a page that a browser shows as it is meant, at any width, and that no data can turn into markup.
+
+#![expect(clippy::expect_used, clippy::print_stderr, reason = "a test panics, and says what it skips")]
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::oracle::{skipped, target};
+use crate::script::Place;
+
+const SCRIPT: &str = "-- The shop\n-- In one page.\n\n\
+    -- The year in numbers\nSELECT 1234567 AS orders, 0.25 AS share;\n\n\
+    ASSERT 1 = 1 MESSAGE 'one is not one';\n\n\
+    -- Sales by month\n-- Net of refunds.\nSELECT DATE '2026-01-01' + value * INTERVAL '31 days' AS month, value * 1000.5 AS sales FROM generate_series(0, 11) ORDER BY 1;\n\n\
+    -- Best products\nSELECT * FROM (VALUES ('<script>document.title = ''pwned''</script>', 3, repeat('long words ', 30)), ('\"><img src=x onerror=alert(1)>', 2, 'b')) AS t(product, sold, remark);\n\n\
+    SELECT 1 AS a WHERE false;\n";
+
+fn page(place: &Place) -> String {
+    place.write("shop.sql", SCRIPT);
+    let out = place.command(&["run", "--format", "html", "--output", "shop.html", "shop.sql"]).output();
+    let out = out.expect("the program starts");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    place.read("shop.html")
+}
+
+#[test]
+fn a_script_becomes_one_page_with_its_comments_as_titles() {
+    let place = Place::new();
+    let html = page(&place);
+    for part in [
+        "<title>The shop</title>",
+        "<h1>The shop</h1><p class=\"about\">In one page.</p>",
+        "<h2>The year in numbers</h2>",
+        "<dd>1,234,567</dd>",
+        "<dd>25.0 %</dd>",
+        "<h2>Sales by month</h2>\n<p class=\"about\">Net of refunds.</p>",
+        "<figure class=\"lines\">",
+        "<figure class=\"bars\"",
+        "&lt;script&gt;document.title = &#39;pwned&#39;&lt;/script&gt;",
+        "No rows",
+        "1 of 1 hold",
+        "name=\"viewport\"",
+        "@media print",
+        "prefers-color-scheme: dark",
+    ] {
+        assert!(html.contains(part), "should hold {part}: {html}");
+    }
+    for part in ["<script", "<img", "http://", "https://", "url(", "@import"] {
+        assert!(!html.contains(part), "should not hold {part}");
+    }
+    // One result by itself, by name and by order; not as a folder, and not to be read.
+    let run = |sql: &str| {
+        let out = place.command(&["-q", "-c", sql]).output().expect("the program starts");
+        (out.status.code().expect("ends"), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    for target in ["'one.html'", "'one.htm' STORED AS HTML", "'one.page' (FORMAT html)"] {
+        let (code, said) = run(&format!("COPY (SELECT 'a' AS k, 1 AS n) TO {target}"));
+        assert_eq!(code, 0, "{target}: {said}");
+        let file = target.split('\'').nth(1).expect("a name");
+        assert!(place.read(file).contains("<td>a</td>"), "{target}");
+    }
+    assert_ne!(run("COPY (SELECT 1 AS n) TO 'folder/' STORED AS HTML").0, 0);
+    assert_ne!(run("COPY (SELECT raise('no') AS n) TO 'no.html'").0, 0);
+    assert!(!place.path("no.html").exists() && !place.path("folder").exists());
+}
+
+/// What the browser makes of the page: its title, whether anything is wider than the window, and how many sections it shows.
+const MEASURE: &str = "<p id=\"measured\"></p><script>\
+    document.getElementById('measured').textContent = 'MEASURED ' + document.title + '|' + \
+    (document.documentElement.scrollWidth <= window.innerWidth) + '|' + document.querySelectorAll('section').length + '|' + \
+    document.querySelectorAll('script').length + '|' + document.querySelectorAll('img').length;</script>";
+
+#[test]
+fn a_browser_shows_it_within_any_width() {
+    let Some(browser) = chromium() else { return };
+    let place = Place::new();
+    let html = page(&place);
+    // The page forbids scripts, and the measuring is one.
+    let policy = html.find("<meta http-equiv").expect("a policy");
+    let end = policy + html[policy..].find('\n').expect("a line");
+    let measured = format!("{}{}", &html[..policy], &html[end..]).replace("</body>", &format!("{MEASURE}</body>"));
+    place.write("measured.html", &measured);
+    for (width, height) in [(500, 900), (1280, 900)] {
+        let dom = browse(&browser, &place, &[&format!("--window-size={width},{height}"), "--dump-dom"], "measured.html");
+        assert!(dom.contains("MEASURED The shop|true|5|1|0"), "{width}: {}", &dom[dom.len().saturating_sub(600)..]);
+    }
+    // The page as it is: nothing in it runs.
+    let dom = browse(&browser, &place, &["--dump-dom"], "shop.html");
+    assert!(dom.contains("<title>The shop</title>") && !dom.contains("pwned</title>"));
+    let picture = place.path("shop.png").display().to_string();
+    browse(&browser, &place, &["--window-size=390,2400", &format!("--screenshot={picture}")], "shop.html");
+    assert!(fs::metadata(place.path("shop.png")).is_ok_and(|m| m.len() > 20_000), "a picture with something in it");
+}
+
+fn browse(browser: &Path, place: &Place, arguments: &[&str], page: &str) -> String {
+    let root = target().join("chromium/root");
+    let mut libraries = vec![];
+    folders_with_libraries(&root, &mut libraries);
+    let out = Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"])
+        .arg(format!("--user-data-dir={}", place.path("profile").display()))
+        .args(arguments)
+        .arg(format!("file://{}", place.path(page).display()))
+        .env("LD_LIBRARY_PATH", std::env::join_paths(libraries).expect("paths"))
+        .output()
+        .expect("the browser starts");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+fn folders_with_libraries(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() && !path.is_symlink() {
+            folders_with_libraries(&path, found);
+        } else if path.file_name().is_some_and(|n| n.to_string_lossy().contains(".so")) && !found.contains(&folder.to_path_buf()) {
+            found.push(folder.to_path_buf());
+        }
+    }
+}
+
+/// Debian's Chromium, unpacked once under target/ with the libraries that this machine lacks.
+#[track_caller]
+fn chromium() -> Option<PathBuf> {
+    let home = target().join("chromium");
+    let browser = home.join("root/usr/lib/chromium/chromium");
+    let lock = File::create(target().join("chromium.lock")).expect("a lock file");
+    lock.lock().expect("the lock, free in the end");
+    if home.join("whole").exists() {
+        return Some(browser);
+    }
+    let archives = home.join("archives");
+    fs::create_dir_all(archives.join("partial")).expect("a folder");
+    let fetched = Command::new("apt-get")
+        .arg("-o")
+        .arg(format!("Dir::Cache::archives={}", archives.display()))
+        .args(["-o", "Debug::NoLocking=1", "--no-install-recommends", "--download-only", "-y", "install", "chromium"])
+        .output();
+    let debs: Vec<PathBuf> = fs::read_dir(&archives)
+        .expect("lists")
+        .map(|e| e.expect("entry").path())
+        .filter(|p| p.extension().is_some_and(|e| e == "deb"))
+        .collect();
+    if !fetched.is_ok_and(|out| out.status.success()) || debs.is_empty() {
+        eprintln!("skipped: no Chromium from Debian's packages here");
+        skipped("no Chromium");
+        return None;
+    }
+    for deb in debs {
+        let done = Command::new("dpkg").arg("-x").arg(&deb).arg(home.join("root")).status();
+        assert!(done.expect("dpkg starts").success(), "{}", deb.display());
+    }
+    fs::write(home.join("whole"), "").expect("a mark");
+    Some(browser)
+}
