@@ -20,6 +20,7 @@ use url::Url;
 
 use crate::catalog;
 use crate::error::{Error, Kind, Result};
+use crate::policy::Ticket;
 use crate::sink::{self, Output, Outputs, StagingStore};
 
 /// The rows of a statement.
@@ -35,6 +36,13 @@ pub struct Rows {
     bytes: u64,
     /// Whether an error may hold what the session must not see.
     masked: bool,
+    /// Its line in the audit log, and how many rows have left.
+    ticket: Option<Ticket>,
+    left: u64,
+}
+
+fn close(ticket: &mut Option<Ticket>, outcome: &str, rows: u64) -> Result<()> {
+    ticket.as_mut().map_or(Ok(()), |ticket| ticket.close(outcome, rows))
 }
 
 /// What is said instead of an error that may hold private values.
@@ -56,6 +64,7 @@ impl Rows {
         plan: LogicalPlan,
         held: Option<Arc<Outputs>>,
         is_masked: bool,
+        mut ticket: Option<Ticket>,
     ) -> Result<Self> {
         let (staged, staging) = stage(ctx, plan.clone())?;
         let started = async {
@@ -66,9 +75,12 @@ impl Rows {
         match started.await {
             Ok((schema, stream)) => {
                 let (ctx, masked) = (ctx.clone(), is_masked);
-                Ok(Self { schema, stream, ctx, plan, staging, held, bytes: 0, masked })
+                Ok(Self { schema, stream, ctx, plan, staging, held, bytes: 0, masked, ticket, left: 0 })
             }
-            Err(error) if is_masked => Err(masked(error.into())),
+            Err(error) if is_masked => {
+                close(&mut ticket, "failed", 0)?;
+                Err(masked(error.into()))
+            }
             Err(error) => Err(catalog::explain_failure(ctx, &plan, error).await),
         }
     }
@@ -81,8 +93,12 @@ impl Rows {
     /// The next batch, or `None` at the end. Dropping the rows before the end cancels the query.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
         match self.stream.next().await {
-            Some(Ok(batch)) => Ok(Some(batch)),
+            Some(Ok(batch)) => {
+                self.left += batch.num_rows() as u64;
+                Ok(Some(batch))
+            }
             Some(Err(error)) => {
+                close(&mut self.ticket, "failed", self.left)?;
                 if let Some(staging) = self.staging.take() {
                     staging.store.discard();
                 }
@@ -100,6 +116,7 @@ impl Rows {
                         None => drop(sink::publish(outputs)?),
                     }
                 }
+                close(&mut self.ticket, "read", self.left)?;
                 Ok(None)
             }
         }

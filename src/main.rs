@@ -49,6 +49,20 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Look at the privacy policy, before anybody works under it
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum PolicyCommand {
+    /// Check the policy against the tables, and say what every table is to it
+    Check,
+    /// Say what the policy answers to a statement in the role, and why, without running it
+    Explain {
+        /// The statement
+        sql: String,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -236,6 +250,7 @@ async fn go(cli: Cli, mut config: Config) -> Result<(), End> {
     let output = output(&cli.options)?;
     let engine = Engine::open(&config).await?;
     match (cli.command, cli.options.sql) {
+        (Some(Command::Policy(command)), _) => policy(&engine, command, &output).await,
         (Some(Command::Run(_)), Some(_)) => {
             Err(Error::usage("`run` and `-c` cannot go together").into())
         }
@@ -243,6 +258,26 @@ async fn go(cli: Cli, mut config: Config) -> Result<(), End> {
         (None, Some(sql)) => Ok(script::run(&engine, &sql, "sql", &output).await?),
         (None, None) => prompt(&engine, &output).await,
         (Some(Command::Demo { .. }), _) => Ok(()),
+    }
+}
+
+async fn policy(engine: &Engine, command: PolicyCommand, output: &Output) -> Result<(), End> {
+    let Some(session) = engine.privacy() else {
+        return Err(Error::usage("there is no privacy policy")
+            .hint("name one with `privacy = \"policy.toml\"` in comptoir.toml")
+            .into());
+    };
+    match command {
+        PolicyCommand::Check => {
+            let mut out = (output.stdout)();
+            for line in session.policy().summary() {
+                writeln!(out, "{line}").map_err(Error::from)?;
+            }
+            Ok(out.flush().map_err(Error::from)?)
+        }
+        PolicyCommand::Explain { sql } => {
+            Ok(script::run(engine, &format!("EXPLAIN PRIVACY {sql}"), "sql", output).await?)
+        }
     }
 }
 
