@@ -65,7 +65,7 @@ fn the_policy_is_checked_and_explained_for_ci() {
     assert!(ok && said.contains("refused: PRIV001"), "{said}");
     let (ok, said) = run(&mut program("nobody", &["-c", "SELECT 1"]));
     assert!(!ok && said.contains("`nobody` is not a role"), "{said}");
-    let broken = include_str!("policy.toml").replace("[tables.customers]", "[tables.custmers]");
+    let broken = include_str!("policy.toml").replace("[tables.products]", "[tables.prodcts]");
     let folder = scratch();
     std::fs::write(folder.path().join("policy.toml"), broken).expect("is written");
     std::fs::write(folder.path().join("key"), "the key of the privacy tests").expect("is written");
@@ -74,5 +74,5 @@ fn the_policy_is_checked_and_explained_for_ci() {
     std::fs::write(&config, format!("data = [{data:?}]\nprivacy = \"policy.toml\"\n")).expect("is written");
     let mut command = Command::new(env!("CARGO_BIN_EXE_comptoir"));
     let (ok, said) = run(command.arg("--config").arg(&config).args(["policy", "check"]));
-    assert!(!ok && said.contains("did you mean `customers`"), "{said}");
+    assert!(!ok && said.contains("did you mean `products`"), "{said}");
 }

@@ -90,7 +90,7 @@ fn question(random: &mut ChaCha8Rng) -> Question {
             let asked = format!("SELECT {key}, {call} AS m {groups} HAVING {having}");
             let truth = format!("SELECT * FROM (SELECT {key}, {call} AS m, count(*) AS c, sum(n) AS s {groups} HAVING {enough}) AS t WHERE {}", having.replace("count(*)", "c").replace("sum(n)", "s").replace("1 / (c - 2) >= 0", "true"));
             // What was added for the condition is taken off again.
-            let listed = key.split(", ").count();
+            let listed = if key == "a, b" { 2 } else { 1 };
             (asked, format!("-- {listed}\n{truth}"), false)
         }
         2 => {
