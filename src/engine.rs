@@ -112,17 +112,23 @@ impl Engine {
     /// Plans a statement and sends the plan through the gates.
     fn passed<'a>(&'a self, statement: &'a Statement) -> BoxFuture<'a, Result<Passed>> {
         Box::pin(async move {
-            let mut parsed = rewritten(&self.filled(&statement.parsed)?)?;
-            self.functions.inline_scalars(&mut parsed)?;
-            let state = self.ctx.state();
-            let plan = state.statement_to_plan(parsed).await;
-            let plan = plan.map_err(|e| self.told_of_outputs(self.explain(Error::from(e))))?;
-            self.gates.iter().try_for_each(|gate| gate.check(&plan))?;
-            let passed = self.through_policy(plan, &state)?;
-            self.refuse_unpublished(&passed.plan)?;
-            self.watch(&passed.plan).await?;
-            Ok(passed)
+            let passed = self.judged(statement).await;
+            let ticket = self.write_down(statement, passed.as_ref().map(|p| &p.found))?;
+            Ok(Passed { ticket, ..passed? })
         })
+    }
+
+    async fn judged(&self, statement: &Statement) -> Result<Passed> {
+        let mut parsed = rewritten(&self.filled(&statement.parsed)?)?;
+        self.functions.inline_scalars(&mut parsed)?;
+        let state = self.ctx.state();
+        let plan = state.statement_to_plan(parsed).await;
+        let plan = plan.map_err(|e| self.told_of_outputs(self.explain(Error::from(e))))?;
+        self.gates.iter().try_for_each(|gate| gate.check(&plan))?;
+        let passed = self.through_policy(plan, &state)?;
+        self.refuse_unpublished(&passed.plan)?;
+        self.watch(&passed.plan).await?;
+        Ok(passed)
     }
 
     /// Runs a statement up to its first row.
@@ -137,6 +143,9 @@ impl Engine {
         meter: Option<&'a Arc<Meter>>,
     ) -> BoxFuture<'a, Result<Outcome>> {
         Box::pin(async move {
+            if statement.asks_policy {
+                return Ok(Outcome::Rows(self.explain_privacy(statement).await?));
+            }
             if let Some(assertion) = &statement.assertion {
                 let checked = self.check(statement, assertion, 0, None).await?;
                 return match checked.failure(statement, assertion) {
@@ -147,6 +156,7 @@ impl Engine {
             if let Parsed::Statement(sql) = &statement.parsed
                 && let Sql::CreateMacro { or_replace, name, args, definition, .. } = sql.as_ref()
             {
+                self.write_word_down(statement)?;
                 self.functions.define(
                     name,
                     args.clone().unwrap_or_default(),
@@ -158,16 +168,18 @@ impl Engine {
             if let Parsed::Statement(sql) = &statement.parsed
                 && let Some(done) = self.prepare(sql)?
             {
+                self.write_word_down(statement)?;
                 return Ok(done);
             }
             if self.takes_purpose(&statement.parsed)? {
+                self.write_word_down(statement)?;
                 return Ok(Outcome::Done);
             }
-            let Passed { plan, masked, .. } = self.passed(statement).await?;
+            let Passed { plan, masked, ticket, .. } = self.passed(statement).await?;
             let made = policy::Made::by(&plan);
             let defines = matches!(plan, LogicalPlan::Ddl(_) | LogicalPlan::Statement(_));
             let writes = matches!(plan, LogicalPlan::Copy(_) | LogicalPlan::Dml(_));
-            let rows = Rows::start_within(&self.ctx, plan, self.held(), masked, meter).await;
+            let rows = Rows::start_within(&self.ctx, plan, self.held(), masked, ticket, meter).await;
             let rows = rows.map_err(|e| self.explain(e))?;
             self.settle(&made).await?;
             if writes {

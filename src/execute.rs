@@ -28,6 +28,7 @@ pub use progress::Progress;
 
 use crate::catalog;
 use crate::error::{Error, Kind, Result};
+use crate::policy::Ticket;
 use crate::sink::{self, Output, Outputs, StagingStore, Target};
 
 /// The rows of a statement.
@@ -44,6 +45,13 @@ pub struct Rows {
     bytes: u64,
     /// Whether an error may hold what the session must not see.
     masked: bool,
+    /// Its line in the audit log, and how many rows have left.
+    ticket: Option<Ticket>,
+    left: u64,
+}
+
+fn close(ticket: &mut Option<Ticket>, outcome: &str, rows: u64) -> Result<()> {
+    ticket.as_mut().map_or(Ok(()), |ticket| ticket.close(outcome, rows))
 }
 
 /// What is said instead of an error that may hold private values.
@@ -65,8 +73,9 @@ impl Rows {
         plan: LogicalPlan,
         held: Option<Arc<Outputs>>,
         is_masked: bool,
+        ticket: Option<Ticket>,
     ) -> Result<Self> {
-        Self::start_within(ctx, plan, held, is_masked, None).await
+        Self::start_within(ctx, plan, held, is_masked, ticket, None).await
     }
 
     /// The same under a meter of its own, which knows what this statement holds of the memory that all share.
@@ -75,6 +84,7 @@ impl Rows {
         plan: LogicalPlan,
         held: Option<Arc<Outputs>>,
         is_masked: bool,
+        mut ticket: Option<Ticket>,
         meter: Option<&Arc<Meter>>,
     ) -> Result<Self> {
         let (staged, staging) = stage(ctx, plan.clone())?;
@@ -99,7 +109,7 @@ impl Rows {
             Ok::<_, DataFusionError>((schema, progress, execute_stream(physical, Arc::new(task))?))
         };
         match started.await {
-            Ok::<_, DataFusionError>((schema, progress, stream)) => Ok(Self {
+            Ok((schema, progress, stream)) => Ok(Self {
                 schema,
                 stream,
                 ctx: ctx.clone(),
@@ -109,8 +119,13 @@ impl Rows {
                 held,
                 bytes: 0,
                 masked: is_masked,
+                ticket,
+                left: 0,
             }),
-            Err(error) if is_masked => Err(masked(error.into())),
+            Err(error) if is_masked => {
+                close(&mut ticket, "failed", 0)?;
+                Err(masked(error.into()))
+            }
             Err(error) => Err(catalog::explain_failure(ctx, &plan, error).await),
         }
     }
@@ -128,8 +143,12 @@ impl Rows {
     /// The next batch, or `None` at the end. Dropping the rows before the end cancels the query.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
         match self.stream.next().await {
-            Some(Ok(batch)) => Ok(Some(batch)),
+            Some(Ok(batch)) => {
+                self.left += batch.num_rows() as u64;
+                Ok(Some(batch))
+            }
             Some(Err(error)) => {
+                close(&mut self.ticket, "failed", self.left)?;
                 if let Some(staging) = self.staging.take() {
                     // The writers stop with the stream, and give back what they were sending.
                     self.stream =
@@ -156,6 +175,7 @@ impl Rows {
                         None => drop(sink::publish(outputs).await?),
                     }
                 }
+                close(&mut self.ticket, "read", self.left)?;
                 Ok(None)
             }
         }

@@ -61,6 +61,20 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Look at the privacy policy, before anybody works under it
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum PolicyCommand {
+    /// Check the policy against the tables, and say what every table is to it
+    Check,
+    /// Say what the policy answers to a statement in the role, and why, without running it
+    Explain {
+        /// The statement
+        sql: String,
+    },
 }
 
 #[cfg(feature = "serve")]
@@ -274,6 +288,7 @@ async fn go(cli: Cli, mut config: Config) -> Result<(), End> {
     }
     let engine = Engine::open(&config).await?;
     match (cli.command, cli.options.sql) {
+        (Some(Command::Policy(command)), _) => policy(&engine, command, &output).await,
         (Some(Command::Run(_)), Some(_)) => {
             Err(Error::usage("`run` and `-c` cannot go together").into())
         }
@@ -304,6 +319,26 @@ fn add_user(options: &Options, user: &User, remark: fn(&str)) -> Result<(), Erro
         }
     }
     Ok(())
+}
+
+async fn policy(engine: &Engine, command: PolicyCommand, output: &Output) -> Result<(), End> {
+    let Some(session) = engine.privacy() else {
+        return Err(Error::usage("there is no privacy policy")
+            .hint("name one with `privacy = \"policy.toml\"` in comptoir.toml")
+            .into());
+    };
+    match command {
+        PolicyCommand::Check => {
+            let mut out = (output.stdout)();
+            for line in session.policy().summary() {
+                writeln!(out, "{line}").map_err(Error::from)?;
+            }
+            Ok(out.flush().map_err(Error::from)?)
+        }
+        PolicyCommand::Explain { sql } => {
+            Ok(script::run(engine, &format!("EXPLAIN PRIVACY {sql}"), "sql", output).await?)
+        }
+    }
 }
 
 async fn run_job(engine: &Engine, run: Run, output: &Output, config: &Config) -> Result<(), End> {

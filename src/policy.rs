@@ -30,6 +30,8 @@ use datafusion::prelude::SessionContext;
 use crate::error::{Error, Result};
 use crate::expand::Marker;
 
+mod audit;
+mod audit_table;
 mod checked;
 mod complement;
 pub mod declarations;
@@ -48,11 +50,13 @@ mod rows;
 mod rules;
 mod state;
 mod statements;
+mod ticket;
 mod who;
 
 pub use declarations::Declarations;
 pub use refusal::{Code, code_of};
 pub(crate) use release::Planner;
+pub use ticket::Ticket;
 pub use who::{Rights, Who};
 
 use declarations::{Openness, Owner, Role};
@@ -91,6 +95,8 @@ pub fn gates(rules: Rules) -> Vec<Box<dyn Gate>> {
 #[derive(Debug)]
 pub struct Policy {
     declared: Declarations,
+    /// Every table there was when the policy was read.
+    names: Vec<String>,
     tables: rows::Tables,
     /// The columns that links point at.
     pointed: BTreeSet<String>,
@@ -99,6 +105,7 @@ pub struct Policy {
     answers: RwLock<Vec<Arc<dyn TableProvider>>>,
     /// The files and folders that tables of the policy are read from, and those of the policy itself.
     paths: Vec<PathBuf>,
+    log: Option<audit::Log>,
     as_of: Option<i64>,
 }
 
@@ -111,6 +118,8 @@ pub struct Passed {
     pub masked: bool,
     /// What it reads, and why it passed.
     pub found: Found,
+    /// Its line in the audit log.
+    pub ticket: Option<Ticket>,
 }
 
 /// What a statement reads and how the policy judged it, for the audit log and for `EXPLAIN PRIVACY`.
@@ -118,6 +127,8 @@ pub struct Passed {
 pub struct Found {
     /// The tables of the policy that it reads.
     pub tables: BTreeSet<String>,
+    /// Their columns that it names, each with its class: `customers.city (quasi)`.
+    pub columns: BTreeSet<String>,
     /// What was decided, node by node from the leaves: the node, and what became of its rows.
     pub steps: Vec<(String, String)>,
 }
@@ -155,7 +166,50 @@ impl Policy {
         check_consent(&declared, &tables)?;
         let answers = RwLock::default();
         let paths = protected_paths(ctx, &declared).await?;
-        Ok(Self { declared, tables, pointed, key, answers, paths, as_of })
+        let log = declared.audit.as_ref().map(audit::Log::open).transpose()?;
+        Ok(Self { declared, names, tables, pointed, key, answers, paths, log, as_of })
+    }
+
+    fn log(&self) -> Option<&audit::Log> {
+        self.log.as_ref()
+    }
+
+    /// What every table is to the policy, and what is closed because nobody has said anything: for `policy check`.
+    pub fn summary(&self) -> Vec<String> {
+        let mut lines = vec![];
+        for name in &self.names {
+            let Some(table) = self.tables.get(name) else {
+                lines.push(format!("{name}: undeclared, refused to every role but an owner's"));
+                continue;
+            };
+            let Some(declared) = table.declared() else { continue };
+            let whose = match &declared.owner {
+                None => "public".to_string(),
+                Some(Owner::Column(column)) => format!("private, {} in {column}", declared.unit),
+                Some(Owner::Link { column, table, key }) => {
+                    format!("private, {} through {column} = {table}.{key}", declared.unit)
+                }
+            };
+            lines.push(format!("{name}: {whose}"));
+            let schema = table.schema();
+            let unclassed: Vec<&str> = schema
+                .fields()
+                .iter()
+                .map(|f| f.name().as_str())
+                .filter(|c| !declared.public && !declared.classes.contains_key(*c))
+                .collect();
+            if !unclassed.is_empty() {
+                lines.push(format!("  without a class, and so identifiers: {}", unclassed.join(", ")));
+            }
+        }
+        for (name, role) in &self.declared.roles {
+            let k = match role.openness {
+                Openness::Aggregate => format!(", k {}", role.k),
+                Openness::Owner | Openness::Pseudonymised => String::new(),
+            };
+            lines.push(format!("role {name}: {}{k}", role.openness.word()));
+        }
+        lines
     }
 
     /// Refuses a target that would overwrite what the policy protects.
@@ -194,6 +248,20 @@ impl Policy {
 
     fn is_pointed_at(&self, table: &str, column: &str) -> bool {
         self.pointed.contains(&format!("{table}.{column}"))
+    }
+
+    /// The columns of tables that have one of these names, with their classes.
+    fn classes_of(&self, tables: &BTreeSet<String>, names: &BTreeSet<String>) -> BTreeSet<String> {
+        let mut columns = BTreeSet::new();
+        for table in tables {
+            let Some(guarded) = self.tables.get(table) else { continue };
+            let classes = guarded.declared().map(|d| &d.classes);
+            for field in guarded.schema().fields().iter().filter(|f| names.contains(f.name())) {
+                let class = classes.and_then(|c| c.get(field.name())).map_or("identifier", |c| c.word());
+                columns.insert(format!("{table}.{} ({class})", field.name()));
+            }
+        }
+        columns
     }
 
     /// The moment from which retention and consent count, in nanoseconds since 1970.
@@ -397,6 +465,14 @@ impl Session {
         self.purpose.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Adds `sys.audit` to an owner's session.
+    pub fn show_log(&self, ctx: &SessionContext) -> Result<()> {
+        match (self.role.openness, self.policy.log()) {
+            (Openness::Owner, Some(_)) => audit_table::register(ctx, &self.policy),
+            (_, _) => Ok(()),
+        }
+    }
+
     /// `SET purpose = '…'`; `None` takes it back.
     pub fn set_purpose(&self, purpose: Option<&str>) -> Result<()> {
         if let Some(purpose) = purpose {
@@ -429,20 +505,24 @@ impl Session {
             )
             .hint(format!("`SET purpose = '…'` with one of: {}", words.join(", "))));
         }
+        let names = statements::columns_named(&plan)?;
         let reading = rows::Reading::new(&self.policy, purpose.as_deref());
         match self.role.openness {
             Openness::Aggregate => {
                 let gate = gate::Gate::new(reading, &self.role, state);
                 let plan = statements::pass(&gate, plan)?;
                 let trail = gate.trail.into_inner();
-                let found = Found { tables: trail.tables, steps: trail.steps };
-                Ok(Passed { plan, masked: trail.private, found })
+                let mut found = Found { tables: trail.tables, steps: trail.steps, ..Found::default() };
+                found.columns = self.policy.classes_of(&found.tables, &names);
+                Ok(Passed { plan, masked: trail.private, found, ticket: None })
             }
             openness => {
                 let mut found = Found::default();
                 let plan = unlock(&reading, plan, openness, &mut found)?;
                 let masked = openness != Openness::Owner;
-                Ok(Passed { plan, masked, found })
+                found.columns = self.policy.classes_of(&found.tables, &names);
+                found.steps.push(("scan".into(), format!("rows as the role `{}` sees them", self.role_name)));
+                Ok(Passed { plan, masked, found, ticket: None })
             }
         }
     }

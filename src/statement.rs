@@ -8,7 +8,7 @@ use datafusion::common::{DataFusionError, Span};
 use datafusion::sql::parser::{DFParserBuilder, Statement as Parsed};
 use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, Statement as Sql};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::parser::ParserError;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 
 use crate::error::{Error, Kind, Result};
@@ -27,6 +27,8 @@ pub struct Statement {
     pub parsed: Parsed,
     /// What an `ASSERT` demands of that query.
     pub assertion: Option<Assertion>,
+    /// True for `EXPLAIN PRIVACY statement`: what the policy says of it, and not what it gives.
+    pub asks_policy: bool,
     /// Where it stands in the text.
     pub span: Span,
     /// Its own text, without the semicolon.
@@ -70,6 +72,7 @@ pub fn parse_after(text: &str, earlier: &[Parameter], values: &Values) -> Result
         if first.token == Token::EOF {
             return Ok(statements);
         }
+        let asks_policy = takes_words(&mut parser.parser, ["EXPLAIN", "PRIVACY"]);
         let (parsed, assertion) = if assertion::is_next(&parser.parser) {
             let (query, assertion) =
                 assertion::parse(&mut parser.parser).map_err(|e| failed(e.into()))?;
@@ -91,8 +94,22 @@ pub fn parse_after(text: &str, earlier: &[Parameter], values: &Values) -> Result
         };
         let span = Span { start: place(first.span.start), end: place(end) };
         let text = crate::diagnostic::cut(text, span).trim_end().to_string();
-        statements.push(Statement { parsed, assertion, span, text });
+        statements.push(Statement { parsed, assertion, asks_policy, span, text });
     }
+}
+
+/// Takes two words, if they come next.
+fn takes_words(parser: &mut Parser<'_>, words: [&str; 2]) -> bool {
+    let is = |n: usize| {
+        let token = parser.peek_nth_token(n).token;
+        matches!(token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(words[n]))
+    };
+    let next = is(0) && is(1);
+    if next {
+        parser.advance_token();
+        parser.advance_token();
+    }
+    next
 }
 
 fn tokens(text: &str) -> Result<Vec<datafusion::sql::sqlparser::tokenizer::TokenWithSpan>> {

@@ -53,9 +53,9 @@ impl Engine {
         store: Option<&'a Path>,
     ) -> BoxFuture<'a, Result<Checked>> {
         Box::pin(async move {
-            let Passed { plan, masked, .. } = self.passed(statement).await?;
+            let Passed { plan, masked, ticket, .. } = self.passed(statement).await?;
             demand_fits(assertion, plan.schema().inner())?;
-            let rows = Rows::start(&self.ctx, plan, None, masked).await;
+            let rows = Rows::start(&self.ctx, plan, None, masked, ticket).await;
             let rows = rows.map_err(|e| self.explain(e))?;
             match assertion.demand {
                 Demand::Holds => holds(rows).await,

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, col, lit};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::{ResetStatement, Statement as Parsed};
 use datafusion::sql::sqlparser::ast::{
@@ -17,8 +17,10 @@ use super::Engine;
 use crate::catalog;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::execute::Rows;
 use crate::policy::declarations::Openness;
 use crate::policy::{self, Declarations, Made, Passed, Policy};
+use crate::statement::Statement;
 
 /// The word behind `SET` that the engine understands.
 const PURPOSE: &str = "purpose";
@@ -44,6 +46,7 @@ impl Engine {
         let Some(policy) = &self.policy else { return Ok(()) };
         let session = policy::Session::new(Arc::clone(policy), self.who.clone())?;
         self.functions.mark_expansions();
+        session.show_log(&self.ctx)?;
         match session.openness() {
             Openness::Owner => {}
             Openness::Pseudonymised | Openness::Aggregate => catalog::close_files(&self.ctx),
@@ -66,8 +69,59 @@ impl Engine {
     pub(super) fn through_policy(&self, plan: LogicalPlan, state: &SessionState) -> Result<Passed> {
         match &self.session {
             Some(session) => session.pass(plan, state),
-            None => Ok(Passed { plan, masked: false, found: policy::Found::default() }),
+            None => {
+                let found = policy::Found::default();
+                Ok(Passed { plan, masked: false, found, ticket: None })
+            }
         }
+    }
+
+    /// The statement's line in the audit log.
+    pub(super) fn write_down(
+        &self,
+        statement: &Statement,
+        said: std::result::Result<&policy::Found, &Error>,
+    ) -> Result<Option<policy::Ticket>> {
+        match &self.session {
+            Some(session) => session.write_down(&statement.text, said),
+            None => Ok(None),
+        }
+    }
+
+    /// The line of a statement that reads nothing.
+    pub(super) fn write_word_down(&self, statement: &Statement) -> Result<()> {
+        let ticket = self.write_down(statement, Ok(&policy::Found::default()))?;
+        ticket.map_or(Ok(()), |mut ticket| ticket.close("done", 0))
+    }
+
+    /// `EXPLAIN PRIVACY`: what the policy says of a statement, and why; nothing is run.
+    pub(super) async fn explain_privacy(&self, statement: &Statement) -> Result<Rows> {
+        if self.session.is_none() {
+            return Err(Error::query("EXPLAIN PRIVACY asks a privacy policy, and there is none")
+                .hint("name one with `privacy = \"policy.toml\"` in comptoir.toml"));
+        }
+        let judged = self.judged(statement).await;
+        self.write_word_down(statement)?;
+        let mut found: Vec<(String, String)> = vec![];
+        match judged {
+            Ok(passed) => {
+                found.extend(passed.found.steps);
+                let columns = passed.found.columns.into_iter().collect::<Vec<_>>().join(", ");
+                found.push(("columns".into(), columns));
+                found.push(("verdict".into(), "allowed".into()));
+            }
+            Err(error) => {
+                found.push(("verdict".into(), format!("refused: {}", error.message)));
+                found.extend(error.notes.into_iter().map(|note| ("because".into(), note)));
+                found.extend(error.hints.into_iter().map(|hint| ("accepted".into(), hint)));
+            }
+        }
+        let text = |t: &str| lit(t.to_string());
+        let rows = found.iter().map(|(step, what)| vec![text(step), text(what)]).collect();
+        let named = [("column1", "step"), ("column2", "finding")];
+        let named = named.map(|(from, to)| col(from).alias(to));
+        let plan = LogicalPlanBuilder::values(rows)?.project(named)?.build()?;
+        Rows::start(&self.ctx, plan, None, false, None).await
     }
 
     /// What a statement has made is put where the policy wants it.

@@ -47,7 +47,7 @@ impl Engine {
                 self.run(statement).await?;
                 return Ok(Rehearsed::default());
             }
-            if self.takes_purpose(&statement.parsed)? {
+            if statement.asks_policy || self.takes_purpose(&statement.parsed)? {
                 return Ok(Rehearsed::default());
             }
             let plan = self.plan(statement).await?;
@@ -109,7 +109,7 @@ impl Engine {
 
     async fn have(&self, plan: LogicalPlan) -> Result<()> {
         let made = policy::Made::by(&plan);
-        let rows = Rows::start(&self.ctx, plan, None, self.hides_rows()).await;
+        let rows = Rows::start(&self.ctx, plan, None, self.hides_rows(), None).await;
         rows.map_err(|e| self.explain(e))?.collect().await?;
         self.settle(&made).await
     }

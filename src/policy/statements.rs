@@ -3,9 +3,11 @@
 
 //! What a role that sees groups only may do besides asking: every kind of statement, one by one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::common::TableReference;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::dml::CopyTo;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement, WriteOp};
 
@@ -18,6 +20,18 @@ use crate::error::{Error, Result};
 pub(super) fn reads(plan: &LogicalPlan) -> bool {
     !matches!(plan, LogicalPlan::Statement(_) | LogicalPlan::DescribeTable(_))
         && !matches!(plan, LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_))
+}
+
+/// The names of all columns in a plan's expressions.
+pub(super) fn columns_named(plan: &LogicalPlan) -> Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            names.extend(expr.column_refs().into_iter().map(|c| c.name.clone()));
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    Ok(names)
 }
 
 pub(super) fn protected(name: &str, what: &str) -> Error {
