@@ -4,7 +4,7 @@
 -- about    What to know before trusting weighted_attribution and attribution_report on this data: the proof that the channels'
 --          credits add up to the orders, and one row for each doubt: orders that no touch brought, guests, touches of nobody,
 --          without a time or a channel, channels that cost and are never touched because they are called otherwise.
--- reads    orders through net_sales(keep_excluded => true) the orders, one row per order
+-- reads    orders through net_sales(keep_excluded => true, tz => tz) the orders, one row per order
 -- reads    touchpoints(touchpoint_id ANY?, event_timestamp TIMESTAMP, touch_customer_id ANY, user_pseudo_id ANY?, channel VARCHAR, source VARCHAR?, medium VARCHAR?, campaign VARCHAR?) the touches
 -- column   touch_customer_id = customer_id
 -- reads    ad_spend?(date_day DATE?, spend_channel VARCHAR, campaign_name VARCHAR?, spend NUMERIC, cost_type VARCHAR?) what marketing cost
@@ -21,6 +21,8 @@
 -- param    direct_channel VARCHAR the name of the channel of direct touches; (direct) is direct, too
 -- param    half_life INTERVAL for model time_decay: the age at which a touch weighs half
 -- param    as_of TIMESTAMP the moment after which orders, touches and spend do not count; NULL counts all
+-- param    tz VARCHAR the time zone of the shop, such as 'Europe/Paris': times of orders and touches, which are UTC, are told in its
+--          wall-clock time, and so is as_of
 -- returns  check VARCHAR what was looked at; credits_add_up is the proof
 -- returns  severity VARCHAR info, warn or error
 -- returns  affected BIGINT how many orders, touches or channels it concerns
@@ -44,7 +46,8 @@ CREATE MACRO weighted_attribution_checks(
     exclude_direct := 'unless_only',
     direct_channel := 'direct',
     half_life := INTERVAL '7 days',
-    as_of := NULL
+    as_of := NULL,
+    tz := 'UTC'
 ) AS TABLE
 WITH order_facts AS (
     SELECT
@@ -90,15 +93,16 @@ touch_facts AS (
         count(*) FILTER (WHERE touch_customer_id IS NULL AND user_pseudo_id IS NULL) AS nobodys,
         count(*) FILTER (WHERE channel IS NULL) AS without_channel,
         count(touchpoint_id) - count(DISTINCT touchpoint_id) AS repeats,
-        count(*) FILTER (WHERE event_timestamp > as_of) AS future
+        count(*) FILTER (WHERE local_time(event_timestamp, tz) > as_of) AS future
     FROM touchpoints
 ),
 
+-- Orders are in the shop's time already.
 reported AS (
     SELECT *
     FROM attribution_report(
         (SELECT * FROM orders WHERE exclusion IS NULL),
-        touchpoints => touchpoints,
+        (SELECT * REPLACE (local_time(event_timestamp, tz) AS event_timestamp) FROM touchpoints),
         ad_spend => ad_spend,
         cost_types => cost_types,
         model => model,
