@@ -221,7 +221,7 @@ impl TableFunctions {
 
     /// Every name that can stand in `FROM name(…)`.
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = lock(&self.library).iter().map(|d| d.name.clone()).collect();
+        let mut names: Vec<String> = lock(&self.library).names().cloned().collect();
         names.extend(self.relations.keys().cloned());
         names.extend(lock(&self.own).keys().cloned());
         names.push(LISTING.to_string());

@@ -24,7 +24,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use datafusion::sql::sqlparser::ast::{self, Expr, FunctionArg, MacroDefinition, Query};
 
@@ -168,10 +168,19 @@ pub enum Limit {
 /// The analyses that a session knows, by name.
 #[derive(Clone, Debug, Default)]
 pub struct Library {
-    analyses: BTreeMap<String, Arc<Definition>>,
+    analyses: BTreeMap<String, Entry>,
+}
+
+#[derive(Clone, Debug)]
+enum Entry {
+    /// Of a folder, which is checked as a whole.
+    Read(Arc<Definition>),
+    /// Of our own, read when somebody asks: most sessions use few, and all of them take longer than the rest of the start.
+    Embedded(&'static Embedded),
 }
 
 /// A file of `sql/`, as the build script embeds it.
+#[derive(Debug)]
 struct File {
     department: &'static str,
     name: &'static str,
@@ -180,18 +189,54 @@ struct File {
 
 static FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/library.rs"));
 
+#[derive(Debug)]
+struct Embedded {
+    file: &'static File,
+    read: OnceLock<Option<Arc<Definition>>>,
+}
+
+static EMBEDDED: LazyLock<Vec<Embedded>> =
+    LazyLock::new(|| FILES.iter().map(|file| Embedded { file, read: OnceLock::new() }).collect());
+
+impl Embedded {
+    /// A file that does not read is no analysis: a test below reads all of them.
+    fn definition(&self) -> Option<Arc<Definition>> {
+        let read = || {
+            let find = |name: &str| Library::built_in().ok()?.find(name);
+            header::read(self.file.department, self.file.name, self.file.text, find)
+                .ok()
+                .map(Arc::new)
+        };
+        self.read.get_or_init(read).clone()
+    }
+}
+
+impl Entry {
+    fn definition(&self) -> Option<Arc<Definition>> {
+        match self {
+            Entry::Read(definition) => Some(Arc::clone(definition)),
+            Entry::Embedded(embedded) => embedded.definition(),
+        }
+    }
+
+    fn department(&self) -> &str {
+        match self {
+            Entry::Read(definition) => &definition.department,
+            Entry::Embedded(embedded) => embedded.file.department,
+        }
+    }
+}
+
 impl Library {
-    /// The analyses that come with Comptoir. A mistake in one of them fails the build's tests, not a user's session:
-    /// `tests/it/tidy.rs` loads them all.
+    /// The analyses that come with Comptoir. A mistake in one of them fails the build's tests, not a user's session.
     pub fn built_in() -> Result<&'static Library> {
-        static BUILT_IN: LazyLock<Result<Library>> = LazyLock::new(|| {
-            let files =
-                FILES.iter().map(|f| (f.department.into(), f.name.into(), f.text.into())).collect();
-            let mut library = Library::default();
-            library.add(files)?;
-            Ok(library)
+        static BUILT_IN: LazyLock<Library> = LazyLock::new(|| Library {
+            analyses: EMBEDDED
+                .iter()
+                .map(|e| (e.file.name.to_string(), Entry::Embedded(e)))
+                .collect(),
         });
-        BUILT_IN.as_ref().map_err(Clone::clone)
+        Ok(&BUILT_IN)
     }
 
     /// Adds the `.sql` files of an analyst's or operator's own folder, under the same rules.
@@ -227,12 +272,11 @@ impl Library {
             for (department, name, text) in waiting {
                 match header::read(&department, &name, &text, |other| self.find(other)) {
                     Ok(definition) => {
-                        if let Some(earlier) =
-                            self.analyses.insert(name.clone(), Arc::new(definition))
-                        {
+                        let entry = Entry::Read(Arc::new(definition));
+                        if let Some(earlier) = self.analyses.insert(name.clone(), entry) {
                             return Err(Error::usage(format!(
                                 "two analyses are called `{name}`: in `{}` and in `{department}`",
-                                earlier.department
+                                earlier.department()
                             )));
                         }
                     }
@@ -257,12 +301,17 @@ impl Library {
 
     /// The analysis of that name.
     pub fn find(&self, name: &str) -> Option<Arc<Definition>> {
-        self.analyses.get(name).map(Arc::clone)
+        self.analyses.get(name)?.definition()
     }
 
     /// Every analysis, by name.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Definition>> {
-        self.analyses.values()
+    pub fn iter(&self) -> impl Iterator<Item = Arc<Definition>> {
+        self.analyses.values().filter_map(Entry::definition)
+    }
+
+    /// The names, for which nothing needs to be read.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.analyses.keys()
     }
 }
 
@@ -375,5 +424,21 @@ pub(crate) fn table_body(definition: MacroDefinition) -> Option<Query> {
     match definition {
         MacroDefinition::Table(query) => Some(*query),
         MacroDefinition::Expr(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_library_reads() {
+        // As a folder is read: with a message, and without waiting for itself in a circle.
+        let files = FILES.iter().map(|f| (f.department.into(), f.name.into(), f.text.into()));
+        let mut library = Library::default();
+        library.add(files.collect()).expect("all files read");
+        let built_in = Library::built_in().expect("is there");
+        assert!(FILES.len() > 20 && built_in.iter().count() == FILES.len());
+        assert_eq!(library.names().collect::<Vec<_>>(), built_in.names().collect::<Vec<_>>());
     }
 }

@@ -43,7 +43,7 @@ pub fn run(engine: Arc<Engine>, output: &Output) -> LocalBoxFuture<'_, Result<()
         let terminal = std::io::stderr().is_terminal();
         let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
         let tables = engine.tables().len();
-        let mut session = Session::new(engine, output, colours);
+        let mut session = Session::new(Arc::clone(&engine), output, colours);
         (output.remark)(&format!(
             "Comptoir {}: {tables} {}; \\help says what can be typed, Ctrl-D leaves",
             env!("CARGO_PKG_VERSION"),
@@ -51,6 +51,9 @@ pub fn run(engine: Arc<Engine>, output: &Output) -> LocalBoxFuture<'_, Result<()
         ));
         session.init().await;
         let mut reader = Reader::open(&session, colours);
+        // Read while the person thinks, so that the first Tab need not wait for it.
+        let names = engine.names();
+        std::thread::spawn(move || drop(names.functions()));
         // One Ctrl-C gives up what is being done; a second one, when nothing is, leaves.
         let mut armed = false;
         loop {

@@ -59,7 +59,7 @@ fn table_functions(functions: &TableFunctions) -> Vec<Line> {
     let own = lock(&functions.own);
     let mut lines: Vec<Line> = library
         .iter()
-        .chain(own.values())
+        .chain(own.values().cloned())
         .map(|d| Line {
             name: d.name.clone(),
             kind: "table",

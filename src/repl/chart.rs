@@ -119,7 +119,8 @@ fn choose(schema: &SchemaRef, said: &str) -> Result<Choice> {
     let first = |is: fn(&DataType) -> bool| from.iter().copied().find(|c| is(type_of(c)));
     let numeric: Vec<usize> = from.iter().copied().filter(|c| type_of(c).is_numeric()).collect();
     let (date, category) = (first(is_moment), first(is_category));
-    let of = |kind| choice(kind, from, &numeric, date, category, !named.is_empty());
+    let said = Said { kind: kind.is_some(), columns: !named.is_empty() };
+    let of = |kind| choice(kind, from, &numeric, date, category, said);
     match kind {
         Some(kind) => of(kind).ok_or_else(|| {
             let needs = KINDS.iter().find(|k| k.1 == kind).map_or("", |k| k.2);
@@ -132,20 +133,29 @@ fn choose(schema: &SchemaRef, said: &str) -> Result<Choice> {
     }
 }
 
+/// What stands behind `\chart`.
+#[derive(Clone, Copy)]
+struct Said {
+    kind: bool,
+    columns: bool,
+}
+
 fn choice(
     kind: Kind,
     from: &[usize],
     numeric: &[usize],
     date: Option<usize>,
     category: Option<usize>,
-    named: bool,
+    said: Said,
 ) -> Option<Choice> {
     match kind {
         Kind::Line => Some(Choice { kind, x: date?, ys: some(numeric.to_vec())? }),
         Kind::Bar => {
-            // Named, anything can be the category, also a number: the first.
-            let x = if named { from.first().copied() } else { category.or(date) };
-            let x = x.or_else(|| numeric.first().copied().filter(|_| numeric.len() > 1))?;
+            // Said so, anything can be the category, also a number: the first column.
+            let x =
+                if said.kind && said.columns { from.first().copied() } else { category.or(date) };
+            let first = numeric.first().copied().filter(|_| said.kind && numeric.len() > 1);
+            let x = x.or(first)?;
             let ys: Vec<usize> = numeric.iter().copied().filter(|y| *y != x).collect();
             Some(Choice { kind, x, ys: some(ys)? })
         }

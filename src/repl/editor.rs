@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nu_ansi_term::{Color, Style};
 use reedline::{
-    Completer, DefaultHinter, EditCommand, Emacs, FileBackedHistory, IdeMenu, KeyCode,
+    Completer, DefaultHinter, EditCommand, Emacs, FileBackedHistory, IdeMenu, InputMode, KeyCode,
     KeyModifiers, MenuBuilder, Prompt, PromptEditMode, PromptHistorySearch,
     PromptHistorySearchStatus, Reedline, ReedlineEvent, ReedlineMenu, Signal, ValidationResult,
     Validator, default_emacs_keybindings,
@@ -62,6 +62,8 @@ impl Editor {
         let menu = IdeMenu::default()
             .with_name(MENU)
             .with_marker("> ")
+            // The tables often stand behind the cursor.
+            .with_input_mode(InputMode::FullBuffer)
             .with_max_completion_height(12)
             .with_max_description_width(60);
         let hinter = DefaultHinter::default().with_style(Style::new().fg(Color::DarkGray));

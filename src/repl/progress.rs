@@ -6,8 +6,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use crossterm::style::Print;
+use crossterm::terminal::{Clear, ClearType};
+use crossterm::{cursor, execute};
 
+use super::fit::shortened;
+use super::pager;
 use crate::execute::Progress;
 
 /// Nothing is shown of a query that is faster.
@@ -40,34 +44,32 @@ pub(super) async fn watch<T>(visible: bool, watched: &Watched, work: impl Future
             biased;
             done = &mut work => return done,
             () = tokio::time::sleep(wait), if visible => {
-                bar.get_or_insert_with(Line::new).draw(&told(start.elapsed(), watched));
+                bar.get_or_insert(Line).draw(&told(start.elapsed(), watched));
             }
         }
     }
 }
 
-/// The line on the screen, which goes when the query ends, however it ends.
-struct Line(ProgressBar);
+/// The line on the screen, which goes when the query ends, however it ends. It is not as wide as the screen, where the
+/// terminal's own `^C` would begin another.
+struct Line;
 
 impl Line {
-    fn new() -> Self {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        // The template has one field, so it parses.
-        if let Ok(style) = ProgressStyle::with_template("{msg}") {
-            bar.set_style(style);
-        }
-        Line(bar)
-    }
-
     fn draw(&self, text: &str) {
-        self.0.set_message(text.to_string());
-        self.0.tick();
+        let text = shortened(text, pager::size().0.saturating_sub(4));
+        // Who cannot be told how far it is gets the result all the same.
+        let _ = execute!(
+            std::io::stderr(),
+            cursor::MoveToColumn(0),
+            Print(text),
+            Clear(ClearType::UntilNewLine)
+        );
     }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        let _ = execute!(std::io::stderr(), cursor::MoveToColumn(0), Clear(ClearType::CurrentLine));
     }
 }
 

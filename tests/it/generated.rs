@@ -86,7 +86,7 @@ fn first_sentence(text: &str) -> &str {
 fn manual() -> String {
     let mut manual = String::new();
     for analysis in Library::built_in().expect("the library loads").iter() {
-        let _ = section(&mut manual, analysis);
+        let _ = section(&mut manual, &analysis);
     }
     manual
 }
