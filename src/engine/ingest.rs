@@ -19,6 +19,7 @@ use super::Engine;
 use crate::diagnostic::nearest;
 use crate::error::{Error, Result};
 use crate::execute::Rows;
+use crate::policy::{Made, Passed};
 
 /// Where rows go.
 #[derive(Clone, Debug)]
@@ -88,8 +89,11 @@ impl Engine {
                 }))
             };
             self.gates.iter().try_for_each(|gate| gate.check(&plan))?;
-            let rows = Rows::start(&self.ctx, plan, None).await.map_err(|e| self.explain(e))?;
-            rows.collect().await?;
+            let Passed { plan, masked, .. } = self.through_policy(plan, &self.ctx.state())?;
+            let made = Made::by(&plan);
+            let rows = Rows::start(&self.ctx, plan, None, masked, None).await;
+            rows.map_err(|e| self.explain(e))?.collect().await?;
+            self.settle(&made).await?;
             Ok(count)
         })
     }

@@ -33,8 +33,13 @@ pub(super) fn register(ctx: &SessionContext, policy: &Arc<Policy>) -> Result<()>
     let config = ctx.copied_config();
     let catalog = ctx.catalog(&config.options().catalog.default_catalog);
     let catalog = catalog.ok_or_else(|| Error::usage("the session has no default catalog"))?;
-    if catalog.schema(SCHEMA).is_none() {
-        catalog.register_schema(SCHEMA, Arc::new(MemorySchemaProvider::new()))?;
+    match catalog.schema(SCHEMA) {
+        // Another session of an owner's has been here; sessions share their tables.
+        Some(schema) if schema.table_exist(TABLE) => return Ok(()),
+        Some(_) => {}
+        None => {
+            catalog.register_schema(SCHEMA, Arc::new(MemorySchemaProvider::new()))?;
+        }
     }
     let table = AuditTable { policy: Arc::clone(policy), schema: schema() };
     ctx.register_table(TableReference::partial(SCHEMA, TABLE), Arc::new(table))?;
