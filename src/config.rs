@@ -133,8 +133,13 @@ impl Config {
 impl Config {
     /// All that decides what the names in a statement mean, as one text; not how fast it runs, and not what time it is.
     pub fn identity(&self) -> Result<String> {
-        let fast =
-            Self { memory_limit: None, threads: None, batch_size: None, as_of: None, ..self.clone() };
+        let fast = Self {
+            memory_limit: None,
+            threads: None,
+            batch_size: None,
+            as_of: None,
+            ..self.clone()
+        };
         let mut text = format!("{}\n{fast:?}", std::env::current_dir()?.display());
         let mut folders = self.library.clone();
         while let Some(folder) = folders.pop() {

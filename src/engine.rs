@@ -223,7 +223,8 @@ impl Engine {
             return Ok(());
         }
         for place in catalog::places_read(plan).iter().filter(|p| catalog::store::is_remote(p)) {
-            let waits = |target: &&std::path::PathBuf| catalog::overlap(place, &target.to_string_lossy());
+            let waits =
+                |target: &&std::path::PathBuf| catalog::overlap(place, &target.to_string_lossy());
             if let Some(target) = targets.iter().find(waits) {
                 return Err(catalog::planned::appears_at_the_end(&target.display().to_string()));
             }

@@ -11,9 +11,9 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::physical_plan::EmptyRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::dml::CopyTo;
+use datafusion::physical_plan::EmptyRecordBatchStream;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use url::Url;
@@ -73,7 +73,8 @@ impl Rows {
             Some(Err(error)) => {
                 if let Some(staging) = self.staging.take() {
                     // The writers stop with the stream, and give back what they were sending.
-                    self.stream = Box::pin(EmptyRecordBatchStream::new(SchemaRef::clone(&self.schema)));
+                    self.stream =
+                        Box::pin(EmptyRecordBatchStream::new(SchemaRef::clone(&self.schema)));
                     staging.store.discard_all().await;
                     if let Some(failure) = staging.store.failure() {
                         return Err(failure);

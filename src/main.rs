@@ -250,12 +250,7 @@ async fn go(cli: Cli, mut config: Config) -> Result<(), End> {
     }
 }
 
-async fn run_job(
-    engine: &Engine,
-    run: Run,
-    output: &Output,
-    config: &Config,
-) -> Result<(), End> {
+async fn run_job(engine: &Engine, run: Run, output: &Output, config: &Config) -> Result<(), End> {
     let mut sources = vec![];
     for file in &run.files {
         let path = file.to_string_lossy().into_owned();

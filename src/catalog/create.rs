@@ -51,7 +51,6 @@ impl TableProviderFactory for Factory {
         state: &dyn Session,
         command: &CreateExternalTable,
     ) -> Result<Arc<dyn TableProvider>, DataFusionError> {
-
         let endless = command.unbounded
             || command
                 .options
@@ -59,8 +58,8 @@ impl TableProviderFactory for Factory {
                 .any(|(key, value)| key.ends_with("unbounded") && value == "true");
         if endless {
             let engine = self.engine.as_ref();
-            let engine =
-                engine.ok_or_else(|| plan_datafusion_err!("this location is not on the file system"))?;
+            let engine = engine
+                .ok_or_else(|| plan_datafusion_err!("this location is not on the file system"))?;
             return engine.create(state, command).await;
         }
         if let [location] = command.locations.as_slice()

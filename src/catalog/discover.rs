@@ -54,7 +54,8 @@ pub(super) fn discover(path: &Path, options: &TableOptions) -> Result<Vec<Found>
     }
     let mut found = vec![];
     let mut strangers = vec![];
-    let (folders, files): (Vec<_>, Vec<_>) = children.into_iter().partition(|child| files::is_dir(child));
+    let (folders, files): (Vec<_>, Vec<_>) =
+        children.into_iter().partition(|child| files::is_dir(child));
     let wanted = wanted(&files, options);
     for child in folders.into_iter().chain(files) {
         if files::is_dir(&child) {

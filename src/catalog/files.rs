@@ -68,28 +68,33 @@ pub(super) fn children(path: &Path) -> Result<Vec<PathBuf>> {
     if is_remote(path) {
         let object = Object::of(path)?;
         if object.url.scheme().starts_with("http") {
-            let error = Error::usage(format!("`{}` is on a web server, which lists nothing", path.display()));
-            return Err(error.hint("name each file: a table of `comptoir.toml` may have several paths"));
+            let error = Error::usage(format!(
+                "`{}` is on a web server, which lists nothing",
+                path.display()
+            ));
+            return Err(
+                error.hint("name each file: a table of `comptoir.toml` may have several paths")
+            );
         }
         let listed = object.wait(|store, at| async move {
             store.list_with_delimiter(Some(&at).filter(|at| !at.as_ref().is_empty())).await
         });
         let listed = listed.map_err(|error| match error {
             // Only a bucket can be missing: an empty folder is an empty list.
-            StoreError::NotFound { .. } => {
-                Error::usage(format!(
-                    "there is no bucket for `{}`",
-                    store::shown(&object.url).trim_end_matches('/')
-                ))
-                    .hint("look at its name, and at the account and the endpoint it should be at")
-            }
+            StoreError::NotFound { .. } => Error::usage(format!(
+                "there is no bucket for `{}`",
+                store::shown(&object.url).trim_end_matches('/')
+            ))
+            .hint("look at its name, and at the account and the endpoint it should be at"),
             error => store::failed(&object.url, &error),
         })?;
         let text = path.to_string_lossy();
         let base = text.trim_end_matches('/');
-        all.extend(listed.common_prefixes.iter().filter_map(|prefix| {
-            Some(PathBuf::from(format!("{base}/{}/", prefix.filename()?)))
-        }));
+        all.extend(
+            listed.common_prefixes.iter().filter_map(|prefix| {
+                Some(PathBuf::from(format!("{base}/{}/", prefix.filename()?)))
+            }),
+        );
         all.extend(listed.objects.iter().filter_map(|meta| {
             // Some tools mark a folder by an empty object of its name.
             let name = meta.location.filename().filter(|_| meta.location != object.at)?;
@@ -132,7 +137,8 @@ pub(super) fn url(path: &Path, folder: bool) -> Result<Url> {
         return store::parse(&path.to_string_lossy());
     }
     let absolute = path.canonicalize().map_err(|error| super::sniff::unreadable(path, &error))?;
-    let url = if folder { Url::from_directory_path(absolute) } else { Url::from_file_path(absolute) };
+    let url =
+        if folder { Url::from_directory_path(absolute) } else { Url::from_file_path(absolute) };
     url.map_err(|()| {
         let shown = super::discover::shown(path);
         Error::usage(format!("the path `{shown}` cannot be written as a URL"))
@@ -152,7 +158,8 @@ pub(super) fn missing(path: &Path) -> Error {
         // The bucket is not there either.
         Err(error) => return error,
     };
-    let names: Vec<_> = near.iter().filter_map(|p| Some(p.file_name()?.to_string_lossy())).collect();
+    let names: Vec<_> =
+        near.iter().filter_map(|p| Some(p.file_name()?.to_string_lossy())).collect();
     match super::nearest(name, names.iter().map(|name| name.as_ref())) {
         Some(near) => error.hint(format!("did you mean `{folder}/{near}`")),
         None => error,
@@ -187,7 +194,10 @@ impl Object {
     }
 
     /// Waits for a store. The thread that waits may itself be one that drives futures, so others have to drive this one.
-    fn wait<T, F>(&self, ask: impl FnOnce(Arc<dyn ObjectStore>, Location) -> F) -> Result<T, StoreError>
+    fn wait<T, F>(
+        &self,
+        ask: impl FnOnce(Arc<dyn ObjectStore>, Location) -> F,
+    ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
@@ -220,12 +230,15 @@ struct Ranges {
     chunk: Bytes,
 }
 
-const RANGE: u64 = 4 << 20;
+const SMALLEST: u64 = 64 << 10;
+const LARGEST: u64 = 8 << 20;
 
 impl Read for Ranges {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.chunk.is_empty() && self.next < self.length {
-            let range = self.next..self.length.min(self.next + RANGE);
+            // Whoever looks at the first bytes alone should not wait for more; who goes on gets more at a time.
+            let size = (self.next * 4).clamp(SMALLEST, LARGEST);
+            let range = self.next..self.length.min(self.next + size);
             let ask = range.clone();
             let chunk = self
                 .object

@@ -157,12 +157,7 @@ mod tests {
 
     #[test]
     fn a_difference_names_the_file() {
-        let stamp = |name: &str, bytes| Stamp {
-            name: name.into(),
-            bytes,
-            modified: 0,
-            etag: None,
-        };
+        let stamp = |name: &str, bytes| Stamp { name: name.into(), bytes, modified: 0, etag: None };
         let at = |files: &[Stamp]| Stamped { place: "file:///a/".into(), files: files.to_vec() };
         let old = at(&[stamp("a", 1), stamp("b", 1)]);
         assert_eq!(old.difference(&old), None);

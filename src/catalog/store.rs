@@ -137,15 +137,18 @@ fn open(url: &Url) -> Result<Arc<dyn ObjectStore>> {
             .build()
             .map(|store| Arc::new(store) as _),
         other => {
-            return Err(Error::usage(format!("there is no store for `{other}://`"))
-                .hint("files lie on this machine, or at s3://, gs://, az://, http:// or https://"));
+            return Err(Error::usage(format!("there is no store for `{other}://`")).hint(
+                "files lie on this machine, or at s3://, gs://, az://, http:// or https://",
+            ));
         }
     };
     // A store that cannot be made lacks something in the environment, and its own words may hold what is there.
     made.map_err(|_| {
         let shown = shown(url);
-        Error::usage(format!("the store of `{shown}` cannot be opened from what the environment says"))
-            .hint(lacking_store(&shown))
+        Error::usage(format!(
+            "the store of `{shown}` cannot be opened from what the environment says"
+        ))
+        .hint(lacking_store(&shown))
     })
 }
 
@@ -162,7 +165,10 @@ mod tests {
         for (text, expected) in [
             ("https://me:pw@host/a/b.csv?sig=1", "https://host/a/b.csv"),
             ("s3://bucket/a@b.csv", "s3://bucket/a@b.csv"),
-            ("abfss://box@account.dfs.core.windows.net/a", "abfss://box@account.dfs.core.windows.net/a"),
+            (
+                "abfss://box@account.dfs.core.windows.net/a",
+                "abfss://box@account.dfs.core.windows.net/a",
+            ),
         ] {
             assert_eq!(without_secrets(text), expected);
         }

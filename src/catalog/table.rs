@@ -258,7 +258,8 @@ impl Surveyed {
                 shown(&self.source.files[0].path),
                 shown(&other.path)
             );
-            return Err(Error::usage(error).hint("give each store a table of its own, and `UNION ALL` them"));
+            return Err(Error::usage(error)
+                .hint("give each store a table of its own, and `UNION ALL` them"));
         }
         let on_store = |url: Url| {
             Url::parse(&format!("{}{}", store.as_str().trim_end_matches('/'), url.path()))
@@ -378,30 +379,26 @@ async fn self_describing(
     format: &dyn FileFormat,
     paths: &[PathBuf],
 ) -> Result<Vec<FileSchema>> {
-    let tasks = paths.iter().map(|path| {
-        async move {
-            let url = files::url(path, false)?;
-            let store = store::of(state.runtime_env(), &url)?;
-            let location = object_store::path::Path::from_url_path(url.path());
-            let location = location.map_err(|error| Error::usage(error.to_string()))?;
-            let meta =
-                store.head(&location).await.map_err(|error| store::failed(&url, &error))?;
-            let schema = format.infer_schema(state, &store, &[meta]).await.map_err(|error| {
-                if let DataFusionError::ObjectStore(error) = error.find_root()
-                    && url.scheme() != "file"
-                {
-                    return store::failed(&url, error);
-                }
-                let error = Error::usage(format!(
-                    "`{}` is cut short or damaged: its schema cannot be read",
-                    shown(path)
-                ));
-                error.hint(
-                    "write it again, or copy it again; the end of a Parquet file is written last",
-                )
-            })?;
-            Ok(FileSchema { path: path.clone(), schema: schema.as_ref().clone() })
-        }
+    let tasks = paths.iter().map(|path| async move {
+        let url = files::url(path, false)?;
+        let store = store::of(state.runtime_env(), &url)?;
+        let location = object_store::path::Path::from_url_path(url.path());
+        let location = location.map_err(|error| Error::usage(error.to_string()))?;
+        let meta = store.head(&location).await.map_err(|error| store::failed(&url, &error))?;
+        let schema = format.infer_schema(state, &store, &[meta]).await.map_err(|error| {
+            if let DataFusionError::ObjectStore(error) = error.find_root()
+                && url.scheme() != "file"
+            {
+                return store::failed(&url, error);
+            }
+            let error = Error::usage(format!(
+                "`{}` is cut short or damaged: its schema cannot be read",
+                shown(path)
+            ));
+            error
+                .hint("write it again, or copy it again; the end of a Parquet file is written last")
+        })?;
+        Ok(FileSchema { path: path.clone(), schema: schema.as_ref().clone() })
     });
     stream::iter(tasks.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await
 }

@@ -42,7 +42,7 @@ pub(crate) fn trouble(error: &Store) -> Trouble {
     let text = error.to_string();
     // The addresses at which a cloud tells its own machines who they are: asked only when the environment says nothing.
     let asked_the_cloud =
-        ["169.254.169.254", "169.254.170.2", "metadata.google.internal", "fd00:ec2::254"]
+        ["169.254.169.254", "169.254.170.2", "/latest/api/token", "/computeMetadata/"]
             .iter()
             .any(|address| text.contains(address));
     if asked_the_cloud {
@@ -88,14 +88,14 @@ pub(crate) fn explain(place: &str, error: &Store) -> Error {
             Error::usage(format!("the store refuses `{place}` to these credentials"))
                 .hint("look at the key, and at what it may read and write")
         }
-        Trouble::NoBucket => Error::usage(format!("there is no bucket for `{place}`"))
-            .hint("look at its name, and at the account and the endpoint it should be at"),
+        Trouble::NoBucket => {
+            Error::usage(format!("there is no bucket for `{}`", place.trim_end_matches('/')))
+                .hint("look at its name, and at the account and the endpoint it should be at")
+        }
         Trouble::NoObject => Error::usage(format!("there is nothing at `{place}`")),
         Trouble::Elsewhere => Error::usage(format!("`{place}` lies in another region"))
             .hint("set `AWS_REGION` to the bucket's"),
-        Trouble::Status(status) => {
-            Error::query(format!("the store of `{place}` answers {status}"))
-        }
+        Trouble::Status(status) => Error::query(format!("the store of `{place}` answers {status}")),
         Trouble::Here(kind, words) => Error::new(kind, words),
     }
 }
@@ -103,9 +103,7 @@ pub(crate) fn explain(place: &str, error: &Store) -> Error {
 /// What to set for a store.
 pub(crate) fn lacking(place: &str) -> &'static str {
     match place.split("://").next() {
-        Some("gs") => {
-            "set `GOOGLE_APPLICATION_CREDENTIALS` to the file of a service account"
-        }
+        Some("gs") => "set `GOOGLE_APPLICATION_CREDENTIALS` to the file of a service account",
         Some("az" | "azure" | "abfs" | "abfss" | "adl") => {
             "set `AZURE_STORAGE_ACCOUNT_NAME` and `AZURE_STORAGE_ACCOUNT_KEY`"
         }
@@ -144,12 +142,18 @@ mod tests {
     #[test]
     fn answers_are_told_apart_and_their_words_kept_back() {
         for (text, expected) in [
-            ("Server returned non-2xx status code: 503 Service Unavailable: key=SECRET", Trouble::Busy(503)),
+            (
+                "Server returned non-2xx status code: 503 Service Unavailable: key=SECRET",
+                Trouble::Busy(503),
+            ),
             ("Server returned non-2xx status code: 429 Too Many: SECRET", Trouble::Busy(429)),
             ("Server returned non-2xx status code: 403 Forbidden: SECRET", Trouble::Refused),
             ("Server returned non-2xx status code: 418 I'm: SECRET", Trouble::Status(418)),
             ("status code: 404 Not Found: <Code>NoSuchBucket</Code> SECRET", Trouble::NoBucket),
-            ("Error performing PUT http://169.254.169.254/latest/api/token SECRET", Trouble::NoCredentials),
+            (
+                "Error performing PUT http://169.254.169.254/latest/api/token SECRET",
+                Trouble::NoCredentials,
+            ),
         ] {
             let error = generic(text);
             assert_eq!(trouble(&error), expected, "{text}");

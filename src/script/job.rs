@@ -76,7 +76,9 @@ pub fn run<'a>(
         let Some(scripts) = job.read(sources).await else { return job.report };
         let steps: Vec<(&Source, Step<'_>)> = scripts
             .iter()
-            .flat_map(|s| s.statements.iter().map(|statement| (s.source, job.as_step(s, statement))))
+            .flat_map(|s| {
+                s.statements.iter().map(|statement| (s.source, job.as_step(s, statement)))
+            })
             .collect();
         let Some(decisions) = job.decide(&steps).await else { return job.report };
         if options.publish_all && !options.dry_run {

@@ -48,7 +48,12 @@ pub struct StateOptions {
 
 impl StateOptions {
     /// For a session of this configuration, whose results go there.
-    pub fn new(file: PathBuf, full_refresh: bool, config: &Config, output: &Output) -> Result<Self> {
+    pub fn new(
+        file: PathBuf,
+        full_refresh: bool,
+        config: &Config,
+        output: &Output,
+    ) -> Result<Self> {
         let target = output.file.as_ref().map(|file| file.display().to_string());
         let texts = [&config.identity()?, output.format.name, &target.unwrap_or_default()];
         Ok(Self { file, full_refresh, setting: fingerprint(&texts), as_of: config.as_of })
@@ -190,11 +195,14 @@ impl State {
                 .map_err(|e| e.to_string())
                 .and_then(|file| match file.comptoir_state {
                     VERSION => Ok(file),
-                    other => Err(format!("it is of version {other}, and this Comptoir reads {VERSION}")),
+                    other => {
+                        Err(format!("it is of version {other}, and this Comptoir reads {VERSION}"))
+                    }
                 })
                 .map_err(|why| {
-                    Error::usage(format!("`{name}` is not the state of a job: {why}"))
-                        .hint("`--full-refresh` runs everything and writes it anew; or name another file")
+                    Error::usage(format!("`{name}` is not the state of a job: {why}")).hint(
+                        "`--full-refresh` runs everything and writes it anew; or name another file",
+                    )
                 })?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => File::default(),
             Err(error) => {
@@ -212,7 +220,11 @@ impl State {
     }
 
     /// Decides about every statement, before the first of them runs.
-    pub(super) async fn decide(&self, engine: &Engine, steps: &[&Step<'_>]) -> Result<Vec<Decision>> {
+    pub(super) async fn decide(
+        &self,
+        engine: &Engine,
+        steps: &[&Step<'_>],
+    ) -> Result<Vec<Decision>> {
         let mut look = Look { engine, seen: BTreeMap::new(), rewritten: vec![] };
         let mut chain = String::new();
         let mut broken = self.nothing_known();
@@ -224,7 +236,9 @@ impl State {
                 None => self.known(step, &chain),
             };
             let fresh = match known {
-                Ok(entry) => look.unchanged(entry, self.options.as_of).await?.map_or(Ok(entry), Err),
+                Ok(entry) => {
+                    look.unchanged(entry, self.options.as_of).await?.map_or(Ok(entry), Err)
+                }
                 Err(why) => Err(why),
             };
             decisions.push(match (class, fresh) {
@@ -283,7 +297,9 @@ impl State {
         let mut same = self.before.statements.iter().filter(|e| e.text == text);
         let missing = || match self.before.statements.iter().any(|e| e.text == text) {
             true => "what stands before it has changed".to_string(),
-            false => "it is new, it did not end well, or its text or a parameter has changed".into(),
+            false => {
+                "it is new, it did not end well, or its text or a parameter has changed".into()
+            }
         };
         same.find(|e| e.chain == chain).ok_or_else(missing)
     }
@@ -391,9 +407,11 @@ impl Look<'_> {
                     let now = self.engine.stamp(&before.place).await?;
                     self.seen.insert(before.place.clone(), now);
                 }
-                let difference = self.seen.get(&before.place).and_then(|now| before.difference(now));
+                let difference =
+                    self.seen.get(&before.place).and_then(|now| before.difference(now));
                 if let Some(difference) = difference {
-                    let what = if wrote { "its output is not as it left it" } else { "it reads it" };
+                    let what =
+                        if wrote { "its output is not as it left it" } else { "it reads it" };
                     return Ok(Some(format!("{difference}, and {what}")));
                 }
             }

@@ -28,10 +28,11 @@ impl Lock {
         let file = file.map_err(|e| cannot(Path::new(&name), &e))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self(vec![file])),
-            Err(Errno::WOULDBLOCK) => {
-                Err(Error::new(Kind::Retry, format!("another run is at work on `{}`", path.display()))
-                    .hint("try again when it has ended"))
-            }
+            Err(Errno::WOULDBLOCK) => Err(Error::new(
+                Kind::Retry,
+                format!("another run is at work on `{}`", path.display()),
+            )
+            .hint("try again when it has ended")),
             Err(error) => Err(Error::usage(format!("`{name}` cannot be locked: {error}"))
                 .hint("keep it on a file system that has locks")),
         }
@@ -85,6 +86,9 @@ mod tests {
         assert_eq!(error.kind, Kind::Retry);
         drop(first);
         Lock::of(&path).expect("free again");
-        assert_eq!(Lock::of(&folder.path().join("no/state")).expect_err("no folder").kind, Kind::Usage);
+        assert_eq!(
+            Lock::of(&folder.path().join("no/state")).expect_err("no folder").kind,
+            Kind::Usage
+        );
     }
 }

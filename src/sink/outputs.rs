@@ -286,8 +286,7 @@ impl NewFolder {
             let opened = File::open(&hidden)?;
             lock::take(&opened);
             // From here on it is removed when something fails.
-            let folder =
-                Self { hidden: Some(hidden.clone()), root: root.clone(), _lock: opened };
+            let folder = Self { hidden: Some(hidden.clone()), root: root.clone(), _lock: opened };
             let mut listed: Vec<(String, u64)> = vec![];
             let mut folders = vec![hidden.clone()];
             for mut file in files {

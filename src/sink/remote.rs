@@ -16,9 +16,7 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 use object_store::path::Path as Location;
-use object_store::{
-    Error as StoreError, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload,
-};
+use object_store::{Error as StoreError, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 use serde_json::Value;
 use url::Url;
 
@@ -41,8 +39,11 @@ impl Target {
     pub(crate) fn of(address: &str) -> Result<Self> {
         let url = store::parse(address)?;
         if url.scheme().starts_with("http") {
-            return Err(Error::usage(format!("`{}` is on a web server, which takes no files", store::shown(&url)))
-                .hint("write to a file, or to s3://, gs:// or az://"));
+            return Err(Error::usage(format!(
+                "`{}` is on a web server, which takes no files",
+                store::shown(&url)
+            ))
+            .hint("write to a file, or to s3://, gs:// or az://"));
         }
         let at = Location::from_url_path(url.path()).map_err(|e| Error::usage(e.to_string()))?;
         if at.as_ref().is_empty() {
@@ -85,7 +86,12 @@ impl Object {
     }
 
     /// An object whose parts have all been sent.
-    pub(super) fn sent(target: &Target, at: Location, upload: Box<dyn MultipartUpload>, bytes: u64) -> Self {
+    pub(super) fn sent(
+        target: &Target,
+        at: Location,
+        upload: Box<dyn MultipartUpload>,
+        bytes: u64,
+    ) -> Self {
         Self { target: target.at(at), bytes, upload: Upload::Parts(upload) }
     }
 
@@ -179,8 +185,12 @@ impl Folder {
         };
         let new: Vec<Location> = objects.iter().map(|o| o.target.at.clone()).collect();
         let within = |at: &Location| -> String {
-            let parts: Vec<String> =
-                at.prefix_match(&root.at).into_iter().flatten().map(|p| p.as_ref().to_string()).collect();
+            let parts: Vec<String> = at
+                .prefix_match(&root.at)
+                .into_iter()
+                .flatten()
+                .map(|p| p.as_ref().to_string())
+                .collect();
             parts.join("/")
         };
         let mut listed: Vec<(String, u64)> =
@@ -202,7 +212,9 @@ impl Folder {
             match root.store.delete(gone).await {
                 Ok(()) | Err(StoreError::NotFound { .. }) => {}
                 Err(error) => {
-                    return Err(root.failed(&error).note(format!("`{gone}` of the run before is still there")));
+                    return Err(root
+                        .failed(&error)
+                        .note(format!("`{gone}` of the run before is still there")));
                 }
             }
         }

@@ -22,8 +22,8 @@ use futures::{FutureExt, StreamExt};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult, UploadPart,
+    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult,
+    UploadPart,
 };
 
 use super::remote::{Object, Target};
@@ -71,8 +71,9 @@ impl StagingStore {
         }
         // The engine's writers are being stopped, and hand back their uploads one by one.
         for _ in 0..200 {
-            let abandoned =
-                std::mem::take(&mut *remote.abandoned.lock().unwrap_or_else(PoisonError::into_inner));
+            let abandoned = std::mem::take(
+                &mut *remote.abandoned.lock().unwrap_or_else(PoisonError::into_inner),
+            );
             for mut upload in abandoned {
                 let _ = upload.abort().await;
             }

@@ -149,7 +149,11 @@ impl Parameter {
                     word => Token::make_keyword(word),
                 });
                 let list = self.tokens(values)?;
-                return Ok(words.into_iter().chain(list).chain([Token::RParen, Token::RParen]).collect());
+                return Ok(words
+                    .into_iter()
+                    .chain(list)
+                    .chain([Token::RParen, Token::RParen])
+                    .collect());
             }
             None => return Err(self.lacking()),
         };
@@ -356,12 +360,16 @@ impl Uses<'_> {
                         .hint(format!("write `\"${name}\"`")));
                 }
                 if parameter.is_list() && in_target(filled) {
-                    return Err(Error::usage(format!("`${name}` is a list, and a path is one text"))
-                        .at(place));
+                    return Err(Error::usage(format!(
+                        "`${name}` is a list, and a path is one text"
+                    ))
+                    .at(place));
                 }
                 let value = self.values.get(&name);
                 let tokens = match value {
-                    Some(Some(text)) if parameter.is_list() && behind_in(filled) && text == "[]" => {
+                    Some(Some(text))
+                        if parameter.is_list() && behind_in(filled) && text == "[]" =>
+                    {
                         in_nothing(filled)
                     }
                     Some(Some(text)) if in_target(filled) => {
@@ -660,7 +668,10 @@ mod tests {
         );
         assert!(with(Some("[]")).starts_with("SELECT a IS NULL IS NULL , b = ANY"));
         let not = "PARAMETER ids INTEGER[]; SELECT a NOT IN $ids";
-        assert_eq!(filled(not, &[("ids", Some("[]"))]).expect("fills"), "SELECT a IS NULL IS NOT NULL");
+        assert_eq!(
+            filled(not, &[("ids", Some("[]"))]).expect("fills"),
+            "SELECT a IS NULL IS NOT NULL"
+        );
         assert!(with(None).contains("IN ( CAST ( NULL AS INTEGER ) )"));
     }
 
@@ -696,7 +707,10 @@ mod tests {
     fn a_format_in_parentheses_is_stored_as() {
         let stored = "COPY t TO 'a' STORED AS html ; SELECT f ( x )";
         assert_eq!(filled("COPY t TO 'a' (FORMAT html); SELECT f(x)", &[]).expect("fills"), stored);
-        assert_eq!(filled("COPY t TO 'a' (format 'html'); SELECT f(x)", &[]).expect("fills"), stored);
+        assert_eq!(
+            filled("COPY t TO 'a' (format 'html'); SELECT f(x)", &[]).expect("fills"),
+            stored
+        );
     }
 
     #[test]

@@ -44,7 +44,10 @@ fn what_has_not_changed_is_skipped_and_what_has_runs() {
     assert_eq!((code, ran.as_slice()), (0, &ALL[..]), "{said}");
     let (code, ran, said) = run(&place, &[]);
     assert_eq!((code, ran.as_slice()), (0, &NONE[..]), "{said}");
-    assert!(said.contains("4 of 4 statements skipped") && said.contains("nothing has changed since"), "{said}");
+    assert!(
+        said.contains("4 of 4 statements skipped") && said.contains("nothing has changed since"),
+        "{said}"
+    );
     assert!(place.path("out_b.csv").exists());
     // An input of the first half: the table of the second is not needed.
     place.write("b.csv", "b\n20\n");
@@ -67,7 +70,11 @@ fn what_has_not_changed_is_skipped_and_what_has_runs() {
     assert!(said.contains("is not as it left it"), "{said}");
     fs::write(place.path("out_a/note.txt"), "mine").expect("writes");
     let (code, ran, said) = run(&place, &["-p", "n=2"]);
-    assert_eq!((code, ran.as_slice()), (2, &[(2, false), (3, false), (4, true), (5, true)][..]), "{said}");
+    assert_eq!(
+        (code, ran.as_slice()),
+        (2, &[(2, false), (3, false), (4, true), (5, true)][..]),
+        "{said}"
+    );
     fs::remove_file(place.path("out_a/note.txt")).expect("removes");
     assert_eq!(run(&place, &["-p", "n=2", "--full-refresh"]).1, ALL);
     // The name of the file in which data is found is part of what a statement means.
@@ -77,7 +84,11 @@ fn what_has_not_changed_is_skipped_and_what_has_runs() {
 #[test]
 fn a_setting_or_a_macro_counts_for_all_that_follow() {
     let place = shop();
-    let text = |y: u32| format!("COPY (SELECT 1 AS a) TO 'first.csv';\nCREATE MACRO m(x) AS x + {y};\nCOPY (SELECT m(a) AS a FROM 'a.csv') TO 'out.csv';\n");
+    let text = |y: u32| {
+        format!(
+            "COPY (SELECT 1 AS a) TO 'first.csv';\nCREATE MACRO m(x) AS x + {y};\nCOPY (SELECT m(a) AS a FROM 'a.csv') TO 'out.csv';\n"
+        )
+    };
     place.write("s.sql", &text(1));
     run(&place, &[]);
     place.write("s.sql", &text(2));
@@ -149,7 +160,10 @@ fn a_failure_is_not_remembered_as_done() {
     assert_eq!(code, 1, "{said}");
     assert_eq!(place.read("state.json"), before);
     // What was published with its statement need not be done again.
-    place.write("s.sql", "COPY (SELECT 1 AS a) TO 'x.csv';\nASSERT NO ROWS IN (SELECT * FROM 'b.csv' WHERE b < 0);");
+    place.write(
+        "s.sql",
+        "COPY (SELECT 1 AS a) TO 'x.csv';\nASSERT NO ROWS IN (SELECT * FROM 'b.csv' WHERE b < 0);",
+    );
     assert_eq!(run(&place, &["--publish", "each"]).0, 1);
     let (code, ran, said) = run(&place, &["--publish", "each"]);
     assert_eq!((code, ran.as_slice()), (1, &[(1, false), (2, true)][..]), "{said}");
@@ -162,7 +176,12 @@ fn a_failure_is_not_remembered_as_done() {
 #[test]
 fn a_bad_state_and_a_second_run_are_told_apart() {
     let place = shop();
-    for text in ["", "{", "[]", "{\"comptoir_state\": 99, \"engine\": \"\", \"setting\": \"\", \"statements\": []}"] {
+    for text in [
+        "",
+        "{",
+        "[]",
+        "{\"comptoir_state\": 99, \"engine\": \"\", \"setting\": \"\", \"statements\": []}",
+    ] {
         place.write("state.json", text);
         let (code, _, said) = run(&place, &[]);
         assert_eq!(code, 2, "{said}");
@@ -171,7 +190,8 @@ fn a_bad_state_and_a_second_run_are_told_apart() {
     assert_eq!(run(&place, &["--full-refresh"]).0, 0);
     assert_eq!(run(&place, &[]).1, NONE);
     // Somebody else is at work.
-    let lock = fs::File::options().write(true).open(place.path("state.json.lock")).expect("a lock file");
+    let lock =
+        fs::File::options().write(true).open(place.path("state.json.lock")).expect("a lock file");
     lock.lock().expect("locks");
     let (code, ran, said) = run(&place, &[]);
     assert_eq!((code, ran.len()), (3, 0), "{said}");

@@ -308,15 +308,35 @@ fn a_list_is_a_parameter_too() {
     let ids = |e: &str, n: u32| (e.to_string(), n);
     for (arguments, rows, (e, n)) in [
         (&[][..], ["a,true,false,true,2", "\"c,d\",false,true,false,2"], ids("false", 2)),
-        (&["-p", "skus=[]"], ["a,false,true,false,0", "\"c,d\",false,true,false,0"], ids("false", 2)),
-        (&["-p", "skus=[x, a]"], ["a,true,false,true,2", "\"c,d\",false,true,false,2"], ids("false", 2)),
-        (&["--params", "p.json"], ["a,false,true,false,1", "\"c,d\",true,false,true,1"], ids("true", 0)),
-        (&["--params", "p.toml"], ["a,true,false,true,2", "\"c,d\",false,true,false,2"], ids("true", 0)),
+        (
+            &["-p", "skus=[]"],
+            ["a,false,true,false,0", "\"c,d\",false,true,false,0"],
+            ids("false", 2),
+        ),
+        (
+            &["-p", "skus=[x, a]"],
+            ["a,true,false,true,2", "\"c,d\",false,true,false,2"],
+            ids("false", 2),
+        ),
+        (
+            &["--params", "p.json"],
+            ["a,false,true,false,1", "\"c,d\",true,false,true,1"],
+            ids("true", 0),
+        ),
+        (
+            &["--params", "p.toml"],
+            ["a,true,false,true,2", "\"c,d\",false,true,false,2"],
+            ids("true", 0),
+        ),
     ] {
         let (code, out, said) = place.run(&[&["a.sql"], arguments].concat());
         let lines: Vec<&str> = out.lines().collect();
         let row = |i: usize| format!("{},{e}", rows[i]);
-        assert_eq!((code, lines[1], lines[2]), (0, row(0).as_str(), row(1).as_str()), "{arguments:?} {said}");
+        assert_eq!(
+            (code, lines[1], lines[2]),
+            (0, row(0).as_str(), row(1).as_str()),
+            "{arguments:?} {said}"
+        );
         assert_eq!(lines.last(), Some(&n.to_string().as_str()), "{arguments:?}: {out}");
     }
     for (value, said) in [
@@ -345,7 +365,10 @@ fn a_dry_run_reads_what_would_have_been_written() {
     );
     let (code, _, said) = place.run(&["a.sql", "--dry-run", "--publish", "each"]);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("a.sql:9:8") && said.contains("column") && said.contains("a.sql:8: planned"), "{said}");
+    assert!(
+        said.contains("a.sql:9:8") && said.contains("column") && said.contains("a.sql:8: planned"),
+        "{said}"
+    );
     // Together at the end, a later statement cannot read it, and the dry run says so as the run would.
     let (code, _, said) = place.run(&["a.sql", "--dry-run"]);
     assert_eq!(code, 1, "{said}");
@@ -359,7 +382,10 @@ fn a_dry_run_reads_what_would_have_been_written() {
 #[test]
 fn a_full_disk_is_a_limit_and_no_mistake() {
     let place = Place::new();
-    place.write("a.sql", "COPY (SELECT value, random() AS r FROM generate_series(1, 300000)) TO 'a.csv';");
+    place.write(
+        "a.sql",
+        "COPY (SELECT value, random() AS r FROM generate_series(1, 300000)) TO 'a.csv';",
+    );
     // The largest file that this shell and its children may write; the signal would otherwise end them.
     let program = env!("CARGO_BIN_EXE_comptoir");
     let limited = format!("trap '' XFSZ; ulimit -f 100; exec '{program}' run a.sql");
