@@ -66,7 +66,7 @@ fn a_script_becomes_one_page_with_its_comments_as_titles() {
         let (code, said) = run(&format!("COPY (SELECT 'a' AS k, 1 AS n) TO {target}"));
         assert_eq!(code, 0, "{target}: {said}");
         let file = target.split('\'').nth(1).expect("a name");
-        assert!(place.read(file).contains("<td>a</td>"), "{target}");
+        assert!(place.read(file).contains("<dd>a</dd>"), "{target}");
     }
     assert_ne!(run("COPY (SELECT 1 AS n) TO 'folder/' STORED AS HTML").0, 0);
     assert_ne!(run("COPY (SELECT raise('no') AS n) TO 'no.html'").0, 0);
