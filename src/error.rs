@@ -194,10 +194,15 @@ fn convert(error: &DataFusionError) -> Error {
         DataFusionError::External(source) => from_external(source.as_ref()),
         DataFusionError::ArrowError(source, _) => match source.as_ref() {
             ArrowError::ExternalError(source) => from_external(source.as_ref()),
+            ArrowError::IoError(message, source) => from_wrapped_io(message, source),
             other => Error::query(plain(&other.to_string())),
         },
         DataFusionError::ParquetError(source) => match source.as_ref() {
             ParquetError::External(source) => from_external(source.as_ref()),
+            // The text of the error is all that is left of a failed spill.
+            other if other.to_string().contains(SPILL_LIMIT) => {
+                convert(&DataFusionError::ResourcesExhausted(other.to_string()))
+            }
             other => Error::query(plain(&other.to_string())),
         },
         DataFusionError::SchemaError(source, _) => match source.as_ref() {
@@ -227,7 +232,7 @@ fn convert(error: &DataFusionError) -> Error {
                 .hint("this is our bug: please report the statement")
         }
         DataFusionError::ObjectStore(source) => from_store(source),
-        DataFusionError::IoError(source) => from_io(source, Kind::Query),
+        DataFusionError::IoError(source) => from_wrapped_io(&source.to_string(), source),
         DataFusionError::ExecutionJoin(source) => {
             Error::query(format!("a worker stopped: {source}"))
         }
@@ -271,6 +276,21 @@ fn from_diagnostic(diagnostic: &Diagnostic, inner: Error) -> Error {
     error.notes.extend(diagnostic.notes.iter().map(|n| n.message.clone()));
     error.hints.extend(diagnostic.helps.iter().map(|h| h.message.clone()));
     error
+}
+
+/// The setting that bounds what may be spilled, which the engine names when it is reached.
+const SPILL_LIMIT: &str = "max_temp_directory_size";
+
+/// An error of the file system that another error may have put on.
+fn from_wrapped_io(message: &str, source: &std::io::Error) -> Error {
+    let inner = source.get_ref().map(|inner| from_external(inner));
+    match inner {
+        Some(inner) if inner.kind != Kind::Query => inner,
+        _ if message.contains(SPILL_LIMIT) || source.to_string().contains(SPILL_LIMIT) => {
+            convert(&DataFusionError::ResourcesExhausted(message.to_string()))
+        }
+        _ => Error { message: plain(message), ..from_io(source, Kind::Query) },
+    }
 }
 
 fn from_external(source: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {

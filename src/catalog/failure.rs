@@ -57,7 +57,12 @@ pub async fn explain_failure(
             Ok(None) => continue,
             Ok(Some(found)) | Err(found) => found,
         };
-        return Error { kind: Kind::Query, ..found };
+        // A store that cannot be reached is no fault of the data.
+        let kind = match found.kind {
+            Kind::Retry | Kind::Resource => found.kind,
+            Kind::Query | Kind::Usage | Kind::Interrupted => Kind::Query,
+        };
+        return Error { kind, ..found };
     }
     match cause {
         // The engine's message quotes the row, and no file explains it any more.

@@ -230,12 +230,15 @@ struct Ranges {
     chunk: Bytes,
 }
 
-const RANGE: u64 = 4 << 20;
+const SMALLEST: u64 = 64 << 10;
+const LARGEST: u64 = 8 << 20;
 
 impl Read for Ranges {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.chunk.is_empty() && self.next < self.length {
-            let range = self.next..self.length.min(self.next + RANGE);
+            // Whoever looks at the first bytes alone should not wait for more; who goes on gets more at a time.
+            let size = (self.next * 4).clamp(SMALLEST, LARGEST);
+            let range = self.next..self.length.min(self.next + size);
             let ask = range.clone();
             let chunk = self
                 .object

@@ -42,7 +42,7 @@ pub(crate) fn trouble(error: &Store) -> Trouble {
     let text = error.to_string();
     // The addresses at which a cloud tells its own machines who they are: asked only when the environment says nothing.
     let asked_the_cloud =
-        ["169.254.169.254", "169.254.170.2", "metadata.google.internal", "fd00:ec2::254"]
+        ["169.254.169.254", "169.254.170.2", "/latest/api/token", "/computeMetadata/"]
             .iter()
             .any(|address| text.contains(address));
     if asked_the_cloud {
@@ -88,8 +88,10 @@ pub(crate) fn explain(place: &str, error: &Store) -> Error {
             Error::usage(format!("the store refuses `{place}` to these credentials"))
                 .hint("look at the key, and at what it may read and write")
         }
-        Trouble::NoBucket => Error::usage(format!("there is no bucket for `{place}`"))
-            .hint("look at its name, and at the account and the endpoint it should be at"),
+        Trouble::NoBucket => {
+            Error::usage(format!("there is no bucket for `{}`", place.trim_end_matches('/')))
+                .hint("look at its name, and at the account and the endpoint it should be at")
+        }
         Trouble::NoObject => Error::usage(format!("there is nothing at `{place}`")),
         Trouble::Elsewhere => Error::usage(format!("`{place}` lies in another region"))
             .hint("set `AWS_REGION` to the bucket's"),

@@ -71,8 +71,7 @@ fn check(
 /// The comment lines right above a line, without their dashes.
 fn above(text: &str, line: usize) -> Vec<String> {
     let lines: Vec<&str> = text.lines().take(line.saturating_sub(1)).collect();
-    let mut found: Vec<String> =
-        lines.iter().rev().map_while(|line| comment(line)).collect();
+    let mut found: Vec<String> = lines.iter().rev().map_while(|line| comment(line)).collect();
     found.reverse();
     found.retain(|line| !line.starts_with("SPDX-"));
     found

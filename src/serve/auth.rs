@@ -309,7 +309,7 @@ mod tests {
         );
         for change in [
             &(|c: &mut serde_json::Value| c["iss"] = "https://other".into()) as &dyn Fn(&mut _),
-            &|c| c["aud"] = "other".into(),
+            &|c: &mut serde_json::Value| c["aud"] = "other".into(),
             &|c| c["exp"] = 1_000.into(),
             &|c| c["nbf"] = (super::super::ticket::now() + 600).into(),
             &|c| drop(c.as_object_mut().expect("object").remove("exp")),

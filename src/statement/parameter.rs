@@ -707,7 +707,10 @@ mod tests {
     fn a_format_in_parentheses_is_stored_as() {
         let stored = "COPY t TO 'a' STORED AS html ; SELECT f ( x )";
         assert_eq!(filled("COPY t TO 'a' (FORMAT html); SELECT f(x)", &[]).expect("fills"), stored);
-        assert_eq!(filled("COPY t TO 'a' (format 'html'); SELECT f(x)", &[]).expect("fills"), stored);
+        assert_eq!(
+            filled("COPY t TO 'a' (format 'html'); SELECT f(x)", &[]).expect("fills"),
+            stored
+        );
     }
 
     #[test]

@@ -3,7 +3,11 @@
 
 //! `--format html`: a page that a browser shows as it is meant, at any width, and that no data can turn into markup.
 
-#![expect(clippy::expect_used, clippy::print_stderr, reason = "a test panics, and says what it skips")]
+#![expect(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test panics, and says what it skips"
+)]
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -15,13 +19,14 @@ use crate::script::Place;
 const SCRIPT: &str = "-- The shop\n-- In one page.\n\n\
     -- The year in numbers\nSELECT 1234567 AS orders, 0.25 AS share;\n\n\
     ASSERT 1 = 1 MESSAGE 'one is not one';\n\n\
-    -- Sales by month\n-- Net of refunds.\nSELECT DATE '2026-01-01' + value * INTERVAL '31 days' AS month, value * 1000.5 AS sales FROM generate_series(0, 11) ORDER BY 1;\n\n\
+    -- Sales by month\n-- Net of refunds.\nSELECT DATE '2026-01-01' + CAST(value * 31 AS INTEGER) AS month, value * 1000.5 AS sales FROM generate_series(0, 11) ORDER BY 1;\n\n\
     -- Best products\nSELECT * FROM (VALUES ('<script>document.title = ''pwned''</script>', 3, repeat('long words ', 30)), ('\"><img src=x onerror=alert(1)>', 2, 'b')) AS t(product, sold, remark);\n\n\
     SELECT 1 AS a WHERE false;\n";
 
 fn page(place: &Place) -> String {
     place.write("shop.sql", SCRIPT);
-    let out = place.command(&["run", "--format", "html", "--output", "shop.html", "shop.sql"]).output();
+    let out =
+        place.command(&["run", "--format", "html", "--output", "shop.html", "shop.sql"]).output();
     let out = out.expect("the program starts");
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     place.read("shop.html")
@@ -61,7 +66,7 @@ fn a_script_becomes_one_page_with_its_comments_as_titles() {
         let (code, said) = run(&format!("COPY (SELECT 'a' AS k, 1 AS n) TO {target}"));
         assert_eq!(code, 0, "{target}: {said}");
         let file = target.split('\'').nth(1).expect("a name");
-        assert!(place.read(file).contains("<td>a</td>"), "{target}");
+        assert!(place.read(file).contains("<dd>a</dd>"), "{target}");
     }
     assert_ne!(run("COPY (SELECT 1 AS n) TO 'folder/' STORED AS HTML").0, 0);
     assert_ne!(run("COPY (SELECT raise('no') AS n) TO 'no.html'").0, 0);
@@ -82,18 +87,36 @@ fn a_browser_shows_it_within_any_width() {
     // The page forbids scripts, and the measuring is one.
     let policy = html.find("<meta http-equiv").expect("a policy");
     let end = policy + html[policy..].find('\n').expect("a line");
-    let measured = format!("{}{}", &html[..policy], &html[end..]).replace("</body>", &format!("{MEASURE}</body>"));
+    let measured = format!("{}{}", &html[..policy], &html[end..])
+        .replace("</body>", &format!("{MEASURE}</body>"));
     place.write("measured.html", &measured);
     for (width, height) in [(500, 900), (1280, 900)] {
-        let dom = browse(&browser, &place, &[&format!("--window-size={width},{height}"), "--dump-dom"], "measured.html");
-        assert!(dom.contains("MEASURED The shop|true|5|1|0"), "{width}: {}", &dom[dom.len().saturating_sub(600)..]);
+        let dom = browse(
+            &browser,
+            &place,
+            &[&format!("--window-size={width},{height}"), "--dump-dom"],
+            "measured.html",
+        );
+        assert!(
+            dom.contains("MEASURED The shop|true|5|1|0"),
+            "{width}: {}",
+            &dom[dom.len().saturating_sub(600)..]
+        );
     }
     // The page as it is: nothing in it runs.
     let dom = browse(&browser, &place, &["--dump-dom"], "shop.html");
     assert!(dom.contains("<title>The shop</title>") && !dom.contains("pwned</title>"));
     let picture = place.path("shop.png").display().to_string();
-    browse(&browser, &place, &["--window-size=390,2400", &format!("--screenshot={picture}")], "shop.html");
-    assert!(fs::metadata(place.path("shop.png")).is_ok_and(|m| m.len() > 20_000), "a picture with something in it");
+    browse(
+        &browser,
+        &place,
+        &["--window-size=390,2400", &format!("--screenshot={picture}")],
+        "shop.html",
+    );
+    assert!(
+        fs::metadata(place.path("shop.png")).is_ok_and(|m| m.len() > 20_000),
+        "a picture with something in it"
+    );
 }
 
 fn browse(browser: &Path, place: &Place, arguments: &[&str], page: &str) -> String {
@@ -101,7 +124,13 @@ fn browse(browser: &Path, place: &Place, arguments: &[&str], page: &str) -> Stri
     let mut libraries = vec![];
     folders_with_libraries(&root, &mut libraries);
     let out = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"])
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--hide-scrollbars",
+        ])
         .arg(format!("--user-data-dir={}", place.path("profile").display()))
         .args(arguments)
         .arg(format!("file://{}", place.path(page).display()))
@@ -117,7 +146,9 @@ fn folders_with_libraries(folder: &Path, found: &mut Vec<PathBuf>) {
         let path = entry.path();
         if path.is_dir() && !path.is_symlink() {
             folders_with_libraries(&path, found);
-        } else if path.file_name().is_some_and(|n| n.to_string_lossy().contains(".so")) && !found.contains(&folder.to_path_buf()) {
+        } else if path.file_name().is_some_and(|n| n.to_string_lossy().contains(".so"))
+            && !found.contains(&folder.to_path_buf())
+        {
             found.push(folder.to_path_buf());
         }
     }
@@ -138,7 +169,15 @@ fn chromium() -> Option<PathBuf> {
     let fetched = Command::new("apt-get")
         .arg("-o")
         .arg(format!("Dir::Cache::archives={}", archives.display()))
-        .args(["-o", "Debug::NoLocking=1", "--no-install-recommends", "--download-only", "-y", "install", "chromium"])
+        .args([
+            "-o",
+            "Debug::NoLocking=1",
+            "--no-install-recommends",
+            "--download-only",
+            "-y",
+            "install",
+            "chromium",
+        ])
         .output();
     let debs: Vec<PathBuf> = fs::read_dir(&archives)
         .expect("lists")

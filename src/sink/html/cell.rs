@@ -5,7 +5,7 @@
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Float64Type};
+use arrow::datatypes::{DataType, Field, Float64Type, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use crate::error::Result;
@@ -34,7 +34,7 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Cell {
     pub(super) text: String,
-    /// The amount, of a number that is one.
+    /// The amount, of a number that is one; the seconds since 1970, of a time.
     pub(super) number: Option<f64>,
 }
 
@@ -70,12 +70,18 @@ impl Column {
         }
         let words = self.name.replace('_', " ");
         let mut letters = words.chars();
-        letters.next().map_or(String::new(), |c| c.to_ascii_uppercase().to_string() + letters.as_str())
+        letters
+            .next()
+            .map_or(String::new(), |c| c.to_ascii_uppercase().to_string() + letters.as_str())
     }
 }
 
 /// Reads the rows of a batch.
-pub(super) fn read(batch: &RecordBatch, columns: &[Column], rows: &mut Vec<Vec<Cell>>) -> Result<()> {
+pub(super) fn read(
+    batch: &RecordBatch,
+    columns: &[Column],
+    rows: &mut Vec<Vec<Cell>>,
+) -> Result<()> {
     let options = FormatOptions::default()
         .with_timestamp_format(Some("%Y-%m-%d %H:%M"))
         .with_timestamp_tz_format(Some("%Y-%m-%d %H:%M %:z"));
@@ -85,6 +91,10 @@ pub(super) fn read(batch: &RecordBatch, columns: &[Column], rows: &mut Vec<Vec<C
         let shown = ArrayFormatter::try_new(array.as_ref(), &options)?;
         let numbers = match column.kind {
             Kind::Number => Some(cast(array, &DataType::Float64)?),
+            Kind::Time => {
+                let seconds = cast(array, &DataType::Timestamp(TimeUnit::Second, None))?;
+                Some(cast(&cast(&seconds, &DataType::Int64)?, &DataType::Float64)?)
+            }
             _ => None,
         };
         let numbers = numbers.as_ref().map(|n| n.as_primitive::<Float64Type>());
@@ -124,7 +134,10 @@ pub(super) fn align(columns: &[Column], rows: &mut [Vec<Cell>]) {
             cell.text = match share {
                 true => format!("{:.1} %", number * 100.0),
                 // The digits of a large whole number are more than a float holds.
-                false if places == 0 && cell.text.bytes().all(|b| b.is_ascii_digit() || b == b'-') => {
+                false
+                    if places == 0
+                        && cell.text.bytes().all(|b| b.is_ascii_digit() || b == b'-') =>
+                {
                     grouped(&cell.text)
                 }
                 false => grouped(&format!("{number:.places$}")),

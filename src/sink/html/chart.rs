@@ -39,9 +39,12 @@ fn is_time(kind: Kind, rows: &[Vec<Cell>]) -> bool {
     // `2026-01`, `2026-01-31`, `2026-W05`, `2026-Q1`
     let looks = |text: &str| {
         let mut parts = text.splitn(2, '-');
-        let year = parts.next().is_some_and(|y| y.len() == 4 && y.bytes().all(|b| b.is_ascii_digit()));
+        let year =
+            parts.next().is_some_and(|y| y.len() == 4 && y.bytes().all(|b| b.is_ascii_digit()));
         year && parts.next().is_some_and(|rest| {
-            !rest.is_empty() && rest.len() <= 5 && rest.bytes().all(|b| b.is_ascii_digit() || b"-WQ".contains(&b))
+            !rest.is_empty()
+                && rest.len() <= 5
+                && rest.bytes().all(|b| b.is_ascii_digit() || b"-WQ".contains(&b))
         })
     };
     kind == Kind::Time || (kind == Kind::Text && rows.iter().all(|row| looks(&row[0].text)))
@@ -129,7 +132,16 @@ fn lines(
     }
     let step = nice((high - low) / 4.0);
     let (low, high) = ((low / step).floor() * step, (high / step).ceil() * step);
-    let x = |at: usize| at as f64 / (times.len() - 1) as f64 * 100.0;
+    // By the calendar, so that a month without rows is a gap; texts stand side by side.
+    let moments: Option<Vec<f64>> = times
+        .iter()
+        .map(|time| rows.iter().find(|row| row[0].text == *time)?[0].number)
+        .collect::<Option<Vec<f64>>>()
+        .filter(|m| columns[0].kind == Kind::Time && m.is_sorted() && m.first() < m.last());
+    let x = |at: usize| match &moments {
+        Some(m) => (m[at] - m[0]) / (m[m.len() - 1] - m[0]) * 100.0,
+        None => at as f64 / (times.len() - 1) as f64 * 100.0,
+    };
     let y = |n: f64| (high - n) / (high - low) * 100.0;
     let mut svg = String::new();
     let mut ticks = String::new();
@@ -169,13 +181,17 @@ fn lines(
     // First days of months stand for the months.
     let months = times.iter().all(|time| time.len() == 10 && time.ends_with("-01"));
     let labels: Vec<&str> = times.iter().map(|t| if months { &t[..7] } else { *t }).collect();
-    let middle = labels[labels.len() / 2];
-    let between =
-        if times.len() > 2 { format!("<span>{}</span>", escaped(middle)) } else { String::new() };
+    // The one nearest to the middle, if it leaves room for the ends.
+    let middle = (1..labels.len() - 1)
+        .min_by(|a, b| (x(*a) - 50.0).abs().total_cmp(&(x(*b) - 50.0).abs()))
+        .filter(|at| (35.0..=65.0).contains(&x(*at)));
+    let between = middle.map_or(String::new(), |at| {
+        format!("<span class=\"mid\" style=\"left:{:.2}%\">{}</span>", x(at), escaped(labels[at]))
+    });
     Some(format!(
         "<figure class=\"lines\">\n{legend}<div class=\"plot\"><div class=\"ticks\" aria-hidden=\"true\">{ticks}</div>\
          <svg viewBox=\"0 0 100 100\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">{svg}</svg></div>\n\
-         <div class=\"times\"><span>{}</span>{between}<span>{}</span></div>\n{}",
+         <div class=\"times\"><div><span>{}</span>{between}<span>{}</span></div></div>\n{}",
         escaped(title),
         escaped(labels[0]),
         escaped(labels[labels.len() - 1]),
@@ -236,16 +252,25 @@ mod tests {
 
     #[test]
     fn the_columns_decide_what_is_drawn() {
-        let (text, number, time) =
-            (|n: &str| column(n, Kind::Text), |n: &str| column(n, Kind::Number), |n: &str| column(n, Kind::Time));
+        let (text, number, time) = (
+            |n: &str| column(n, Kind::Text),
+            |n: &str| column(n, Kind::Number),
+            |n: &str| column(n, Kind::Time),
+        );
         let class = |columns: &[Column], rows: &[Vec<Cell>]| {
             let drawn = draw(columns, rows, "t")?;
             drawn.split("class=\"").nth(1)?.split('"').next().map(str::to_string)
         };
         let two = |a: &str, b: &str| vec![row(&[a, "1"]), row(&[b, "2"])];
-        assert_eq!(class(&[number("a"), number("b")], &[row(&["1", "2"])]).as_deref(), Some("tiles"));
+        assert_eq!(
+            class(&[number("a"), number("b")], &[row(&["1", "2"])]).as_deref(),
+            Some("tiles")
+        );
         assert_eq!(class(&[text("a"), number("b")], &two("x", "y")).as_deref(), Some("bars"));
-        assert_eq!(class(&[text("a"), number("b")], &two("2026-01", "2026-02")).as_deref(), Some("lines"));
+        assert_eq!(
+            class(&[text("a"), number("b")], &two("2026-01", "2026-02")).as_deref(),
+            Some("lines")
+        );
         assert_eq!(class(&[time("a"), number("b")], &two("x", "y")).as_deref(), Some("lines"));
         let grouped = [row(&["2026-01", "x", "1"]), row(&["2026-02", "y", "3"])];
         assert_eq!(class(&[time("a"), text("g"), number("b")], &grouped).as_deref(), Some("lines"));
@@ -258,7 +283,8 @@ mod tests {
 
     #[test]
     fn steps_are_round() {
-        for (step, expected) in [(0.7, 1.0), (1.0, 1.0), (1.2, 2.0), (23.0, 50.0), (600.0, 1000.0)] {
+        for (step, expected) in [(0.7, 1.0), (1.0, 1.0), (1.2, 2.0), (23.0, 50.0), (600.0, 1000.0)]
+        {
             assert!((nice(step) - expected).abs() < 1e-9, "{step}: {}", nice(step));
         }
         assert_eq!(short(1_250_000.0), "1.25M");

@@ -11,11 +11,11 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::{DataFusionError, GetExt, Statistics, not_impl_err};
-use datafusion::datasource::table_schema::TableSchema;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::file_format::{FileFormat, FileFormatFactory};
 use datafusion::datasource::physical_plan::{FileScanConfig, FileSinkConfig, FileSource};
 use datafusion::datasource::sink::{DataSink, DataSinkExec};
+use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::LexRequirement;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan};
@@ -49,9 +49,7 @@ impl FileFormatFactory for Factory {
         options: &HashMap<String, String>,
     ) -> EngineResult<Arc<dyn FileFormat>> {
         match options.keys().next() {
-            Some(option) => {
-                Err(Error::usage(format!("HTML has no option `{option}`")).into())
-            }
+            Some(option) => Err(Error::usage(format!("HTML has no option `{option}`")).into()),
             None => Ok(Arc::new(Html)),
         }
     }
