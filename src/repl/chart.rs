@@ -332,7 +332,7 @@ mod tests {
             let line = text.lines().find(|l| l.starts_with(label)).expect("has a bar");
             line.chars().filter(|c| *c == '█').count()
         };
-        assert!(length("seo") == 2 * length("ads") && length("ads") > 5, "{text}");
+        assert!(length("seo").abs_diff(2 * length("ads")) <= 1 && length("ads") > 5, "{text}");
         assert!(length("NULL") == 0 && text.contains("n by channel"), "{text}");
     }
 

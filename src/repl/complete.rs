@@ -4,7 +4,6 @@
 //! Completion: what could stand at the cursor ([`place`]), and the names of the session that fit.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,15 +11,16 @@ use reedline::{Completer, CompletionResult, Span, Suggestion};
 use tokio::runtime::Handle;
 
 use super::command::{self, Action, COMMANDS};
-use super::lex::{self, lex};
 use crate::engine::{Column, Names};
 use crate::expand::{Argument, Manual, Role};
 use crate::sink::FORMATS;
 
 mod place;
 mod scope;
+mod words;
 
 use place::{Call, Place, Wanted, place};
+use words::{Candidate, IN_EXPRESSIONS, STARTS, WORDS, dotted, files, fitting, keywords, quoted};
 
 /// How long planning a relation may keep the person waiting for its columns.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -54,25 +54,6 @@ pub(super) struct Helper {
 impl Helper {
     pub(super) fn new(names: Names, known: Arc<Mutex<Known>>, runtime: Handle) -> Self {
         Self { names, known, runtime, columns: HashMap::new(), at: 0 }
-    }
-}
-
-/// One thing that could be written.
-#[derive(Clone, Debug, PartialEq)]
-struct Candidate {
-    value: String,
-    about: String,
-    /// Whether a space follows.
-    space: bool,
-}
-
-impl Candidate {
-    fn new(value: impl Into<String>, about: impl Into<String>) -> Self {
-        Self { value: value.into(), about: about.into(), space: false }
-    }
-
-    fn spaced(self) -> Self {
-        Self { space: true, ..self }
     }
 }
 
@@ -314,72 +295,6 @@ impl Helper {
     }
 }
 
-/// Those that begin with the word, group by group; when none does, those that contain it.
-fn fitting(word: &str, groups: Vec<Vec<Candidate>>) -> Vec<Candidate> {
-    let word = word.to_lowercase();
-    let key = |c: &Candidate| c.value.trim_start_matches(['"', '\'']).to_lowercase();
-    let all = || groups.iter().flatten();
-    let begins: Vec<Candidate> = all().filter(|c| key(c).starts_with(&word)).cloned().collect();
-    if !begins.is_empty() || word.len() < 2 {
-        return begins;
-    }
-    all().filter(|c| key(c).contains(&word)).cloned().collect()
-}
-
-/// Keywords in the case in which the person types.
-fn keywords(words: &[&str], typed: &str) -> Vec<Candidate> {
-    let lower = typed.chars().any(char::is_lowercase);
-    let word = |w: &&str| if lower { w.to_lowercase() } else { w.to_string() };
-    words.iter().map(|w| Candidate::new(word(w), "").spaced()).collect()
-}
-
-/// The entries of a folder that a path could mean. A file ends its quote.
-fn files(path: &str, close: bool) -> Vec<Candidate> {
-    let (folder, begin) = path.rsplit_once('/').map_or(("", path), |(f, b)| (f, b));
-    let within = match (folder, path.starts_with('/')) {
-        ("", true) => "/".to_string(),
-        ("", false) => ".".to_string(),
-        _ => folder.to_string(),
-    };
-    let Ok(entries) = std::fs::read_dir(Path::new(&within)) else { return vec![] };
-    let mut found: Vec<Candidate> = entries
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            let is_hidden = name.starts_with('.') && !begin.starts_with('.');
-            if is_hidden || !name.starts_with(begin) {
-                return None;
-            }
-            let stem = &path[..path.len() - begin.len()];
-            let is_folder = entry.path().is_dir();
-            let end = match (is_folder, close) {
-                (true, _) => "/",
-                (false, true) => "'",
-                (false, false) => "",
-            };
-            Some(Candidate::new(
-                format!("{stem}{name}{end}"),
-                if is_folder { "folder" } else { "" },
-            ))
-        })
-        .collect();
-    found.sort_by(|a, b| a.value.cmp(&b.value));
-    found
-}
-
-/// A name as SQL must write it.
-fn quoted(name: &str) -> String {
-    let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-        && !lex(name).0.iter().any(lex::is_keyword);
-    if plain { name.to_string() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
-}
-
-/// A table's name, which may have a schema.
-fn dotted(name: &str) -> String {
-    name.split('.').map(quoted).collect::<Vec<_>>().join(".")
-}
-
 fn told(column: &Column, relation: &str) -> String {
     let meaning =
         if column.meaning.is_empty() { String::new() } else { format!(": {}", column.meaning) };
@@ -398,117 +313,6 @@ fn meant(parameter: &Argument) -> String {
 fn first_sentence(text: &str) -> String {
     text.split(". ").next().unwrap_or_default().lines().next().unwrap_or_default().to_string()
 }
-
-const STARTS: &[&str] = &[
-    "SELECT",
-    "WITH",
-    "FROM",
-    "EXPLAIN",
-    "EXPLAIN ANALYZE",
-    "DESCRIBE",
-    "SHOW TABLES",
-    "SHOW FUNCTIONS",
-    "COPY",
-    "CREATE TABLE",
-    "CREATE VIEW",
-    "CREATE EXTERNAL TABLE",
-    "CREATE MACRO",
-    "CREATE OR REPLACE",
-    "DROP TABLE",
-    "DROP VIEW",
-    "INSERT INTO",
-    "ASSERT",
-    "ASSERT NO ROWS IN",
-    "PARAMETER",
-    "PREPARE",
-    "EXECUTE",
-    "DEALLOCATE",
-    "SET",
-    "VALUES",
-];
-
-const WORDS: &[&str] = &[
-    "FROM",
-    "WHERE",
-    "GROUP BY",
-    "ORDER BY",
-    "HAVING",
-    "LIMIT",
-    "OFFSET",
-    "JOIN",
-    "LEFT JOIN",
-    "RIGHT JOIN",
-    "FULL JOIN",
-    "CROSS JOIN",
-    "INNER JOIN",
-    "LEFT ANTI JOIN",
-    "LEFT SEMI JOIN",
-    "ON",
-    "USING",
-    "AS",
-    "AND",
-    "OR",
-    "NOT",
-    "IN",
-    "IS NULL",
-    "IS NOT NULL",
-    "LIKE",
-    "ILIKE",
-    "BETWEEN",
-    "WHEN",
-    "THEN",
-    "ELSE",
-    "END",
-    "ASC",
-    "DESC",
-    "NULLS FIRST",
-    "NULLS LAST",
-    "UNION ALL",
-    "UNION",
-    "INTERSECT",
-    "EXCEPT",
-    "OVER",
-    "FILTER",
-    "QUALIFY",
-    "BY",
-    "PARTITION BY",
-    "TO",
-    "STORED AS",
-    "LOCATION",
-    "OPTIONS",
-    "SELECT",
-    "VALUES",
-    "SET",
-    "TABLE",
-    "VIEW",
-    "MACRO",
-    "EXTERNAL TABLE",
-    "OR REPLACE",
-    "IF EXISTS",
-    "IF NOT EXISTS",
-    "INTO",
-    "TABLES",
-    "FUNCTIONS",
-    "SEVERITY WARN",
-    "MESSAGE",
-    "DEFAULT",
-    "AS TABLE",
-];
-
-const IN_EXPRESSIONS: &[&str] = &[
-    "CASE",
-    "CAST",
-    "DISTINCT",
-    "EXISTS",
-    "FALSE",
-    "INTERVAL",
-    "NOT",
-    "NULL",
-    "TRUE",
-    "DATE",
-    "TIMESTAMP",
-    "EXTRACT",
-];
 
 #[cfg(test)]
 mod tests {
@@ -591,18 +395,5 @@ mod tests {
         assert_eq!(found.first().map(String::as_str), Some("a"));
         let found = suggested(ORDERS, &format!("\\read {path}/sh|"));
         assert_eq!(found, [format!("{path}/shop.csv")]);
-    }
-
-    #[test]
-    fn names_are_quoted_only_when_they_must_be() {
-        for (name, written) in [
-            ("net", "net"),
-            ("Net", "\"Net\""),
-            ("a b", "\"a b\""),
-            ("order", "\"order\""),
-            ("1a", "\"1a\""),
-        ] {
-            assert_eq!(quoted(name), written);
-        }
     }
 }

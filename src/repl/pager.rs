@@ -154,14 +154,18 @@ fn turn(out: &mut std::io::Stdout, text: &str) -> Result<()> {
             out.write_all(line.as_bytes())?;
         }
         out.flush()?;
-        match read()? {
+        let stays = match read()? {
             Event::Key(key) if key.kind != KeyEventKind::Release => {
-                if !view.press(key.code, key.modifiers.contains(KeyModifiers::CONTROL)) {
-                    return Ok(());
-                }
+                view.press(key.code, key.modifiers.contains(KeyModifiers::CONTROL))
             }
-            Event::Resize(..) => (view.width, view.height) = size(),
-            _ => {}
+            Event::Resize(..) => {
+                (view.width, view.height) = size();
+                true
+            }
+            _ => true,
+        };
+        if !stays {
+            return Ok(());
         }
     }
 }

@@ -76,7 +76,14 @@ pub(super) fn place(text: &str, cursor: usize, is_table_function: &dyn Fn(&str) 
     before.retain(|p| !p.is_space());
     let (from, word, quote) = word(statement, at, open, &mut before);
     let of = qualifier(&mut before);
-    let (with, names) = scope::with(statement, at);
+    // An open quote would swallow what stands behind the cursor.
+    let closed = match quote {
+        Some(quote @ ('"' | '\'')) if lex(statement).1.is_some() => {
+            format!("{}{quote}{}", &statement[..at], &statement[at..])
+        }
+        _ => statement.to_string(),
+    };
+    let (with, names) = scope::with(&closed, at);
     let wanted = match quote {
         _ if is_comment => Wanted::Nothing,
         Some('/') => Wanted::Nothing,
@@ -88,7 +95,7 @@ pub(super) fn place(text: &str, cursor: usize, is_table_function: &dyn Fn(&str) 
         from: start + from,
         word,
         quote,
-        relations: scope::relations(statement, at),
+        relations: scope::relations(&closed, at),
         with,
         names,
     }
