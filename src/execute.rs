@@ -75,7 +75,18 @@ impl Rows {
         match started.await {
             Ok((schema, stream)) => {
                 let (ctx, masked) = (ctx.clone(), is_masked);
-                Ok(Self { schema, stream, ctx, plan, staging, held, bytes: 0, masked, ticket, left: 0 })
+                Ok(Self {
+                    schema,
+                    stream,
+                    ctx,
+                    plan,
+                    staging,
+                    held,
+                    bytes: 0,
+                    masked,
+                    ticket,
+                    left: 0,
+                })
             }
             Err(error) if is_masked => {
                 close(&mut ticket, "failed", 0)?;

@@ -272,7 +272,8 @@ impl TableFunctions {
             }
             Callee::Sql(definition) => {
                 let bound = bind::definition(self, definition, &call, context)?;
-                let origin = self.marks.load(Ordering::Relaxed).then(|| self.origin(definition, &bound));
+                let origin =
+                    self.marks.load(Ordering::Relaxed).then(|| self.origin(definition, &bound));
                 let _body = Body::enter(&name).map_err(|e| e.at(place))?;
                 let body = rewrite::body(self, definition, &bound).map_err(|e| e.at(place))?;
                 let planned = context.plan(TableFactor::Derived {

@@ -54,8 +54,8 @@ pub mod who;
 
 pub use declarations::Declarations;
 pub use refusal::{Code, code_of};
-pub use ticket::Ticket;
 pub(crate) use release::Planner;
+pub use ticket::Ticket;
 pub use who::Who;
 
 use declarations::{Openness, Owner, Role};
@@ -193,7 +193,10 @@ impl Policy {
                 .filter(|c| !declared.public && !declared.classes.contains_key(*c))
                 .collect();
             if !unclassed.is_empty() {
-                lines.push(format!("  without a class, and so identifiers: {}", unclassed.join(", ")));
+                lines.push(format!(
+                    "  without a class, and so identifiers: {}",
+                    unclassed.join(", ")
+                ));
             }
         }
         for (name, role) in &self.declared.roles {
@@ -251,7 +254,8 @@ impl Policy {
             let Some(guarded) = self.tables.get(table) else { continue };
             let classes = guarded.declared().map(|d| &d.classes);
             for field in guarded.schema().fields().iter().filter(|f| names.contains(f.name())) {
-                let class = classes.and_then(|c| c.get(field.name())).map_or("identifier", |c| c.word());
+                let class =
+                    classes.and_then(|c| c.get(field.name())).map_or("identifier", |c| c.word());
                 columns.insert(format!("{table}.{} ({class})", field.name()));
             }
         }
@@ -272,7 +276,10 @@ impl Policy {
             return true;
         }
         let Ok(provider) = source_as_provider(&scan.source) else { return false };
-        if provider.downcast_ref::<datafusion::functions_table::generate_series::GenerateSeriesTable>().is_some() {
+        if provider
+            .downcast_ref::<datafusion::functions_table::generate_series::GenerateSeriesTable>()
+            .is_some()
+        {
             return true;
         }
         // What a recursion has found so far: its terms have been looked at, and are not private.
@@ -356,7 +363,9 @@ fn check_columns(name: &str, declared: &declarations::Table, tables: &rows::Tabl
         let data_type = type_of(column)?;
         match persons::is_text(&data_type) || data_type.is_integer() {
             true => Ok(()),
-            false => Err(Error::usage(format!("`{column}` is of type {data_type}, and a key is text or a whole number"))),
+            false => Err(Error::usage(format!(
+                "`{column}` is of type {data_type}, and a key is text or a whole number"
+            ))),
         }
     };
     match &declared.owner {
@@ -365,7 +374,9 @@ fn check_columns(name: &str, declared: &declarations::Table, tables: &rows::Tabl
             key(column).map_err(here)?;
             let there = tables.get(target).map(|t| t.schema());
             if there.is_none_or(|s| s.field_with_name(pointed).is_err()) {
-                return Err(here(Error::usage(format!("its link leads to `{target}.{pointed}`, and there is no such column"))));
+                return Err(here(Error::usage(format!(
+                    "its link leads to `{target}.{pointed}`, and there is no such column"
+                ))));
             }
         }
         None => {}
@@ -378,7 +389,10 @@ fn check_columns(name: &str, declared: &declarations::Table, tables: &rows::Tabl
     if let Some(retain) = &declared.retain
         && !matches!(type_of(&retain.column)?, DataType::Timestamp(..) | DataType::Date32)
     {
-        return Err(here(Error::usage(format!("`{}` says how old a row is, and is not a date", retain.column))));
+        return Err(here(Error::usage(format!(
+            "`{}` says how old a row is, and is not a date",
+            retain.column
+        ))));
     }
     Ok(())
 }
@@ -393,7 +407,10 @@ fn check_consent(declared: &Declarations, tables: &rows::Tables) -> Result<()> {
     let optional = [consent.expires.as_ref(), consent.subject_type.as_ref().map(|(c, _)| c)];
     for column in columns.into_iter().chain(optional.into_iter().flatten()) {
         if table.schema().field_with_name(column).is_err() {
-            return Err(here(Error::usage(format!("`{}` has no column `{column}`", consent.table))));
+            return Err(here(Error::usage(format!(
+                "`{}` has no column `{column}`",
+                consent.table
+            ))));
         }
     }
     Ok(())
@@ -489,7 +506,8 @@ impl Session {
                 let gate = gate::Gate::new(reading, &self.role, state);
                 let plan = statements::pass(&gate, plan)?;
                 let trail = gate.trail.into_inner();
-                let mut found = Found { tables: trail.tables, steps: trail.steps, ..Found::default() };
+                let mut found =
+                    Found { tables: trail.tables, steps: trail.steps, ..Found::default() };
                 found.columns = self.policy.classes_of(&found.tables, &names);
                 Ok(Passed { plan, masked: trail.private, found, ticket: None })
             }
@@ -498,7 +516,10 @@ impl Session {
                 let plan = unlock(&reading, plan, openness, &mut found)?;
                 let masked = openness != Openness::Owner;
                 found.columns = self.policy.classes_of(&found.tables, &names);
-                found.steps.push(("scan".into(), format!("rows as the role `{}` sees them", self.role_name)));
+                found.steps.push((
+                    "scan".into(),
+                    format!("rows as the role `{}` sees them", self.role_name),
+                ));
                 Ok(Passed { plan, masked, found, ticket: None })
             }
         }

@@ -35,10 +35,10 @@ pub(super) async fn open(
     let Some(privacy) = &config.privacy else {
         return match &config.role {
             None => Ok(None),
-            Some(role) => Err(Error::usage(format!(
-                "there is no privacy policy, and so no role `{role}`"
-            ))
-            .hint("name a policy with `privacy = \"policy.toml\"` in comptoir.toml")),
+            Some(role) => {
+                Err(Error::usage(format!("there is no privacy policy, and so no role `{role}`"))
+                    .hint("name a policy with `privacy = \"policy.toml\"` in comptoir.toml"))
+            }
         };
     };
     let policy = Policy::attach(ctx, Declarations::of(privacy)?, config.as_of).await?;
@@ -136,7 +136,9 @@ impl Engine {
         let purpose = match parsed {
             Parsed::Reset(ResetStatement::Variable(name)) if is_purpose(name) => None,
             Parsed::Statement(sql) => match sql.as_ref() {
-                Sql::Set(Set::SingleAssignment { variable, values, .. }) if is_purpose(variable) => {
+                Sql::Set(Set::SingleAssignment { variable, values, .. })
+                    if is_purpose(variable) =>
+                {
                     Some(word(values)?)
                 }
                 _ => return Ok(false),

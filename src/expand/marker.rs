@@ -77,7 +77,11 @@ impl UserDefinedLogicalNodeCore for Marker {
         }
     }
 
-    fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
+    fn with_exprs_and_inputs(
+        &self,
+        _exprs: Vec<Expr>,
+        mut inputs: Vec<LogicalPlan>,
+    ) -> Result<Self> {
         match inputs.pop() {
             Some(input) => Ok(Self { input, origin: self.origin.clone() }),
             None => internal_err!("a marker has one input"),

@@ -60,10 +60,9 @@ pub(super) fn suppress(
         }
     }
     // Each round hides a row or is the last.
-    while families
-        .iter()
-        .fold(false, |changed, family| family.hide_one_more(counts.values(), &mut shown, k as i64) || changed)
-    {}
+    while families.iter().fold(false, |changed, family| {
+        family.hide_one_more(counts.values(), &mut shown, k as i64) || changed
+    }) {}
     Ok(shown.into_iter().map(Some).collect())
 }
 
@@ -82,7 +81,9 @@ impl Family {
         let is_known = match self.parent {
             // Nothing to subtract from.
             None => false,
-            Some(parent) if shown[parent] => hidden.len() == 1 || (!hidden.is_empty() && together < k),
+            Some(parent) if shown[parent] => {
+                hidden.len() == 1 || (!hidden.is_empty() && together < k)
+            }
             // The sum of what is shown would be the parent.
             Some(_) => hidden.is_empty() && !self.children.is_empty(),
         };
@@ -114,10 +115,8 @@ fn families_of(
 ) -> Result<Vec<Family>> {
     let keys = lattice.keys.len();
     let has = |place: &usize| parent >> (keys - 1 - *place) & 1 == 0;
-    let columns: Vec<_> = (0..keys)
-        .filter(has)
-        .map(|place| Arc::clone(batch.column(lattice.keys[place])))
-        .collect();
+    let columns: Vec<_> =
+        (0..keys).filter(has).map(|place| Arc::clone(batch.column(lattice.keys[place]))).collect();
     let mut families: BTreeMap<Vec<u8>, Family> = BTreeMap::new();
     let fields = columns.iter().map(|c| SortField::new(c.data_type().clone())).collect();
     let converter = RowConverter::new(fields)?;

@@ -314,8 +314,7 @@ impl Declarations {
 
     /// Reads the `[privacy]` of a configuration.
     fn of_table(table: toml::Table, folder: &Path) -> Result<Self> {
-        let written: Written =
-            table.try_into().map_err(|e| wrong(e).context("[privacy]"))?;
+        let written: Written = table.try_into().map_err(|e| wrong(e).context("[privacy]"))?;
         Self::build(written, folder)
     }
 
@@ -324,15 +323,16 @@ impl Declarations {
         let mut tables = BTreeMap::new();
         for (name, table) in written.tables {
             let known = shop.iter().find(|t| t.name == name);
-            let read = read_table(table, known)
-                .map_err(|e| e.context(format_args!("[tables.{name}]")))?;
+            let read =
+                read_table(table, known).map_err(|e| e.context(format_args!("[tables.{name}]")))?;
             tables.insert(name, read);
         }
         let roles = written
             .roles
             .into_iter()
             .map(|(name, role)| {
-                let role = read_role(role).map_err(|e| e.context(format_args!("[roles.{name}]")))?;
+                let role =
+                    read_role(role).map_err(|e| e.context(format_args!("[roles.{name}]")))?;
                 Ok((name, role))
             })
             .collect::<Result<_>>()?;
@@ -370,7 +370,9 @@ impl Declarations {
             open_schemas: written.open_schemas,
             key,
             file: None,
-            audit: written.audit.map(|folder_name| Audit { folder: folder.join(folder_name), rotate }),
+            audit: written
+                .audit
+                .map(|folder_name| Audit { folder: folder.join(folder_name), rotate }),
         };
         read.agrees_with_itself()?;
         Ok(read)
@@ -391,8 +393,10 @@ impl Declarations {
                     .map_err(|e| e.context(format_args!("[roles.{name}]")))?;
             }
             if role.openness == Openness::Pseudonymised && self.key.is_none() {
-                return Err(Error::usage(format!("the role `{name}` needs a key for its pseudonyms"))
-                    .hint("name one with `key_file = \"…\"` or `key_env = \"…\"`"));
+                return Err(Error::usage(format!(
+                    "the role `{name}` needs a key for its pseudonyms"
+                ))
+                .hint("name one with `key_file = \"…\"` or `key_env = \"…\"`"));
             }
         }
         for (name, purpose) in &self.purposes {
@@ -452,8 +456,10 @@ impl Declarations {
     pub fn role(&self, name: Option<&str>) -> Result<(&str, &Role)> {
         let names: Vec<&str> = self.roles.keys().map(String::as_str).collect();
         let Some(name) = name.or(self.default_role.as_deref()) else {
-            return Err(Error::usage("this configuration has a privacy policy, and no role is named")
-                .hint(format!("name one with `--role NAME`: {}", names.join(", "))));
+            return Err(Error::usage(
+                "this configuration has a privacy policy, and no role is named",
+            )
+            .hint(format!("name one with `--role NAME`: {}", names.join(", "))));
         };
         self.roles.get_key_value(name).map(|(name, role)| (name.as_str(), role)).ok_or_else(|| {
             Error::usage(format!("`{name}` is not a role of the privacy policy"))
@@ -466,10 +472,7 @@ fn wrong(error: toml::de::Error) -> Error {
     Error::usage(error.to_string().trim().to_string())
 }
 
-fn read_table(
-    written: WrittenTable,
-    known: Option<&library::SchemaTable>,
-) -> Result<Table> {
+fn read_table(written: WrittenTable, known: Option<&library::SchemaTable>) -> Result<Table> {
     let mut classes: BTreeMap<String, Class> = known
         .map(|t| t.columns.iter().map(|c| (c.name.clone(), c.class)).collect())
         .unwrap_or_default();

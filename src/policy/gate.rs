@@ -157,7 +157,9 @@ impl<'a> Gate<'a> {
             LogicalPlan::Projection(projection) => {
                 let input = self.node(&projection.input, author)?;
                 match input.state {
-                    State::Private(private) => self.project(projection, input.plan, private, author),
+                    State::Private(private) => {
+                        self.project(projection, input.plan, private, author)
+                    }
                     state => self.over(plan, vec![input.plan], state, author),
                 }
             }
@@ -199,7 +201,9 @@ impl<'a> Gate<'a> {
                         self.group(input.plan, private, keys, vec![], author)
                     }
                     (State::Private(private), Author::User) => {
-                        Err(self.below("DISTINCT", &private).hint("write GROUP BY instead: `SELECT city FROM customers GROUP BY city`"))
+                        Err(self.below("DISTINCT", &private).hint(
+                            "write GROUP BY instead: `SELECT city FROM customers GROUP BY city`",
+                        ))
                     }
                     (state, _) => self.over(plan, vec![input.plan], state, author),
                 }
@@ -295,10 +299,9 @@ impl<'a> Gate<'a> {
             | LogicalPlan::Dml(_)
             | LogicalPlan::Ddl(_)
             | LogicalPlan::Copy(_)
-            | LogicalPlan::DescribeTable(_) => Err(refusal(
-                Code::NotAllowed,
-                "a statement stands within a query",
-            )),
+            | LogicalPlan::DescribeTable(_) => {
+                Err(refusal(Code::NotAllowed, "a statement stands within a query"))
+            }
         }
     }
 
@@ -332,19 +335,26 @@ impl<'a> Gate<'a> {
 
     fn below(&self, word: &str, private: &Private) -> Error {
         let tables = tables_of(private);
-        refusal(Code::NotAllowed, format!("{word} cannot stand below the groups of {tables}"))
-            .hint("group first, and write it over the groups: `SELECT * FROM (SELECT … GROUP BY …) …`")
+        refusal(Code::NotAllowed, format!("{word} cannot stand below the groups of {tables}")).hint(
+            "group first, and write it over the groups: `SELECT * FROM (SELECT … GROUP BY …) …`",
+        )
     }
 
     /// A table, behind what the policy says of it.
     fn scan(&self, scan: &TableScan) -> Result<Node> {
         let name = scan.table_name.to_string();
         if scan.projection.is_some() || !scan.filters.is_empty() || scan.fetch.is_some() {
-            return Err(refusal(Code::NotAllowed, format!("the scan of `{name}` comes with conditions of its own")));
+            return Err(refusal(
+                Code::NotAllowed,
+                format!("the scan of `{name}` comes with conditions of its own"),
+            ));
         }
         let Some(provider) = guarded(&scan.source) else {
             if self.reading.policy.is_public_leaf(scan) {
-                return Ok(Node { plan: LogicalPlan::TableScan(scan.clone()), state: State::Public });
+                return Ok(Node {
+                    plan: LogicalPlan::TableScan(scan.clone()),
+                    state: State::Public,
+                });
             }
             return Err(undeclared(&name));
         };
@@ -359,7 +369,10 @@ impl<'a> Gate<'a> {
                 let classes: BTreeSet<&str> =
                     private.columns.iter().map(|(_, info)| info.class.word()).collect();
                 let classes: Vec<&str> = classes.into_iter().collect();
-                self.step("scan", format!("`{name}` is private: columns of class {}", classes.join(", ")));
+                self.step(
+                    "scan",
+                    format!("`{name}` is private: columns of class {}", classes.join(", ")),
+                );
             }
             (state, _) => self.step("scan", format!("`{name}` is {}", state.word())),
         }
@@ -380,7 +393,10 @@ impl<'a> Gate<'a> {
                 match &node.state {
                     State::Private(private) if !is_as_declared(&marker.input) => Err(refusal(
                         Code::NotAllowed,
-                        format!("an analysis reads {} through a query of this statement", tables_of(private)),
+                        format!(
+                            "an analysis reads {} through a query of this statement",
+                            tables_of(private)
+                        ),
                     )
                     .hint("give the table itself; filter and group what the analysis returns")),
                     State::Private(_) | State::Public | State::Released => Ok(node),
@@ -415,7 +431,13 @@ impl<'a> Gate<'a> {
         private: Private,
     ) -> Result<Node> {
         if !private.supports.iter().any(|s| s.by_person) {
-            self.step("analysis", format!("`{name}` gives {grain}: rows of fewer than {} persons are left out", self.k.get()));
+            self.step(
+                "analysis",
+                format!(
+                    "`{name}` gives {grain}: rows of fewer than {} persons are left out",
+                    self.k.get()
+                ),
+            );
             let columns = private.columns.iter().map(|(c, _)| c.clone()).collect();
             return self.release(plan, &private, self.k.get(), columns);
         }
@@ -577,7 +599,8 @@ impl<'a> Gate<'a> {
                 let column = Column::from(aggregate.schema.qualified_field(i));
                 let info = if i < key_infos.len() {
                     key_infos[i].clone()
-                } else if let Some(info) = i.checked_sub(first_call).and_then(|c| call_infos.get(c)) {
+                } else if let Some(info) = i.checked_sub(first_call).and_then(|c| call_infos.get(c))
+                {
                     info.clone()
                 } else {
                     analysed(&column)
@@ -585,7 +608,8 @@ impl<'a> Gate<'a> {
                 (column, info)
             })
             .collect();
-        let keys = (!sets).then(|| columns[..key_infos.len()].iter().map(|(c, _)| c.clone()).collect());
+        let keys =
+            (!sets).then(|| columns[..key_infos.len()].iter().map(|(c, _)| c.clone()).collect());
         if author == Author::User {
             self.step("aggregate", "one row a person: private until it is grouped again");
         }
@@ -624,19 +648,27 @@ impl<'a> Gate<'a> {
             .map(|call| super::checked::measure(self, call, &schema, private, self.dominance))
             .collect::<Result<_>>()?;
         let mut all: Vec<Expr> = measures.iter().map(|m| m.call.clone()).collect();
-        all.extend(measures.iter().filter_map(|m| m.share.as_ref().map(|(share, _)| share.clone())));
+        all.extend(
+            measures.iter().filter_map(|m| m.share.as_ref().map(|(share, _)| share.clone())),
+        );
         let width = all.len();
         for support in &private.supports {
             all.push(counted(&support.column, self.limit()).alias(self.hidden("persons")));
         }
         if sets {
             let [support] = private.supports.as_slice() else {
-                return Err(refusal(Code::NotAllowed, "grouping sets over rows of several kinds of units")
-                    .hint("write one GROUP BY for each set"));
+                return Err(refusal(
+                    Code::NotAllowed,
+                    "grouping sets over rows of several kinds of units",
+                )
+                .hint("write one GROUP BY for each set"));
             };
             if support.is_set {
-                return Err(refusal(Code::NotAllowed, "grouping sets over rows that were grouped before")
-                    .hint("write one GROUP BY for each set"));
+                return Err(refusal(
+                    Code::NotAllowed,
+                    "grouping sets over rows that were grouped before",
+                )
+                .hint("write one GROUP BY for each set"));
             }
             let unit = Expr::Column(support.column.clone());
             let count = datafusion::functions_aggregate::expr_fn::count_distinct(unit);
@@ -690,7 +722,9 @@ impl<'a> Gate<'a> {
             let column = Expr::Column(s.column.clone());
             match s.is_set {
                 true => column,
-                false => persons::together(self.limit()).call(vec![column]).alias(self.hidden("persons")),
+                false => {
+                    persons::together(self.limit()).call(vec![column]).alias(self.hidden("persons"))
+                }
             }
         });
         let width = columns.len();
@@ -715,7 +749,8 @@ impl<'a> Gate<'a> {
         exprs
             .into_iter()
             .map(|expr| {
-                let done = expr.transform(|e| self.subquery(e, Author::Analysis).map_err(Into::into));
+                let done =
+                    expr.transform(|e| self.subquery(e, Author::Analysis).map_err(Into::into));
                 Ok(done?.data)
             })
             .collect()
@@ -733,15 +768,22 @@ impl<'a> Gate<'a> {
                 State::Private(private) => {
                     return Err(refusal(
                         Code::RowLevel,
-                        format!("a subquery in an expression reads rows of {}", tables_of(&private)),
+                        format!(
+                            "a subquery in an expression reads rows of {}",
+                            tables_of(&private)
+                        ),
                     )
-                    .hint("let it give groups: `(SELECT avg(x) FROM …)`, or join on the persons' key"));
+                    .hint(
+                        "let it give groups: `(SELECT avg(x) FROM …)`, or join on the persons' key",
+                    ));
                 }
             };
             Ok(subquery.with_plan(Arc::new(plan)))
         };
         Ok(match expr {
-            Expr::ScalarSubquery(subquery) => Transformed::yes(Expr::ScalarSubquery(inner(&subquery)?)),
+            Expr::ScalarSubquery(subquery) => {
+                Transformed::yes(Expr::ScalarSubquery(inner(&subquery)?))
+            }
             Expr::Exists(mut exists) => {
                 exists.subquery = inner(&exists.subquery)?;
                 Transformed::yes(Expr::Exists(exists))
@@ -776,12 +818,16 @@ impl<'a> Gate<'a> {
 fn row_level(plan: &LogicalPlan, private: &Private) -> Error {
     let analysis = analysis_within(plan);
     let error = match &analysis {
-        Some((name, grain)) => {
-            refusal(Code::RowLevel, format!("`{name}` gives {grain}, and this role sees groups only"))
-        }
+        Some((name, grain)) => refusal(
+            Code::RowLevel,
+            format!("`{name}` gives {grain}, and this role sees groups only"),
+        ),
         None => refusal(
             Code::RowLevel,
-            format!("the result has rows of {}, and this role sees groups only", tables_of(private)),
+            format!(
+                "the result has rows of {}, and this role sees groups only",
+                tables_of(private)
+            ),
         ),
     };
     match analysis {
@@ -793,7 +839,8 @@ fn row_level(plan: &LogicalPlan, private: &Private) -> Error {
 /// The analysis whose rows a query shows as they are.
 fn analysis_within(plan: &LogicalPlan) -> Option<(String, String)> {
     if let LogicalPlan::Extension(extension) = plan
-        && let Some(Marker { origin: Origin::Analysis { name, grain, .. }, .. }) = Marker::of(extension)
+        && let Some(Marker { origin: Origin::Analysis { name, grain, .. }, .. }) =
+            Marker::of(extension)
     {
         return Some((name.clone(), grain.clone()));
     }
@@ -871,7 +918,10 @@ fn has_subquery(expr: &Expr) -> bool {
     expr.exists(|e| {
         Ok(matches!(
             e,
-            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
+            Expr::ScalarSubquery(_)
+                | Expr::Exists(_)
+                | Expr::InSubquery(_)
+                | Expr::SetComparison(_)
         ))
     })
     .unwrap_or(true)
@@ -964,4 +1014,3 @@ fn no_set_twice(keys: &[Expr]) -> Result<()> {
     }
     Ok(())
 }
-

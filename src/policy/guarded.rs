@@ -93,9 +93,12 @@ impl TableProvider for Guarded {
         _filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        Err(refusal(Code::NotAllowed, format!("`{}` was reached by a way that the policy does not know", self.name))
-            .hint("read it by its name, in a statement")
-            .into())
+        Err(refusal(
+            Code::NotAllowed,
+            format!("`{}` was reached by a way that the policy does not know", self.name),
+        )
+        .hint("read it by its name, in a statement")
+        .into())
     }
 }
 
@@ -150,8 +153,10 @@ fn places(ctx: &SessionContext) -> Vec<Place> {
             }
             let Some(schema) = catalog.schema(&schema_name) else { continue };
             for table in schema.table_names() {
-                let is_default =
-                    (catalog_name == options.default_catalog, schema_name == options.default_schema);
+                let is_default = (
+                    catalog_name == options.default_catalog,
+                    schema_name == options.default_schema,
+                );
                 let name = match is_default {
                     (true, true) => table.clone(),
                     (true, false) => format!("{schema_name}.{table}"),

@@ -11,9 +11,7 @@ use std::sync::Arc;
 
 use datafusion::common::{Column, JoinType, NullEquality, ScalarValue};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
-use datafusion::logical_expr::{
-    BinaryExpr, Expr, Join, LogicalPlan, Operator, Projection, Union,
-};
+use datafusion::logical_expr::{BinaryExpr, Expr, Join, LogicalPlan, Operator, Projection, Union};
 
 use super::gate::{Author, Gate, Node, bare, tables_of};
 use super::persons;
@@ -55,7 +53,13 @@ fn as_private(node: &Node) -> Private {
     match &node.state {
         State::Private(private) => private.clone(),
         State::Public | State::Released => Private {
-            columns: node.plan.schema().columns().into_iter().map(|c| (c.clone(), open(&c))).collect(),
+            columns: node
+                .plan
+                .schema()
+                .columns()
+                .into_iter()
+                .map(|c| (c.clone(), open(&c)))
+                .collect(),
             supports: vec![],
             keys: None,
         },
@@ -134,12 +138,18 @@ impl Sides<'_> {
             | JoinType::RightAnti
             | JoinType::LeftMark
             | JoinType::RightMark => {
-                return Err(refusal(Code::NotAllowed, format!("a {} join cannot read {}", self.join.join_type, names()))
-                    .hint("accepted are JOIN and LEFT JOIN"));
+                return Err(refusal(
+                    Code::NotAllowed,
+                    format!("a {} join cannot read {}", self.join.join_type, names()),
+                )
+                .hint("accepted are JOIN and LEFT JOIN"));
             }
         };
         if self.join.null_equality == NullEquality::NullEqualsNull {
-            return Err(refusal(Code::NotAllowed, format!("a join of {} takes NULL for a person", names())));
+            return Err(refusal(
+                Code::NotAllowed,
+                format!("a join of {} takes NULL for a person", names()),
+            ));
         }
         let (pairs, others) = self.conditions(&left, &right);
         let schema = self.left.plan.schema().join(self.right.plan.schema())?;
@@ -177,20 +187,29 @@ impl Sides<'_> {
                 .hint("join on the persons' key or on a declared link: `ON orders.customer_id = customers.customer_id`"));
         }
         if pairs.is_empty() {
-            return Err(refusal(Code::NotAllowed, format!("the join of {} has no columns that are equal", names()))
-                .hint("write `JOIN … ON a.column = b.column`"));
+            return Err(refusal(
+                Code::NotAllowed,
+                format!("the join of {} has no columns that are equal", names()),
+            )
+            .hint("write `JOIN … ON a.column = b.column`"));
         }
         let others: Vec<Expr> = others.iter().map(|o| rows.filter(o)).collect::<Result<_>>()?;
         let equal = pairs.iter().map(|(a, b)| Expr::Column(a.clone()).eq(Expr::Column(b.clone())));
         let filter = conjunction(equal.chain(others));
         let plan = self.rebuilt(vec![], filter)?;
-        let (first, second) =
-            if kept_left { (&left.supports, &right.supports) } else { (&right.supports, &left.supports) };
+        let (first, second) = if kept_left {
+            (&left.supports, &right.supports)
+        } else {
+            (&right.supports, &left.supports)
+        };
         let mut supports = first.clone();
         let more = second.iter().filter(|s| !first.iter().any(|f| f.unit == s.unit));
         supports.extend(more.cloned());
         let state = State::Private(Private { columns: all.columns, supports, keys: None });
-        gate.step("join", if both { "private rows of the same persons" } else { "private rows with public ones" });
+        gate.step(
+            "join",
+            if both { "private rows of the same persons" } else { "private rows with public ones" },
+        );
         Ok(Node { plan, state })
     }
 
@@ -222,12 +241,16 @@ impl Sides<'_> {
         if let Some(side) = one_side {
             // Rows about nobody, picked by rows about somebody, would be about them.
             if side.supports.is_empty() {
-                return Err(refusal(Code::NotAllowed, "an analysis picks public rows by private ones")
-                    .hint("this analysis cannot be read by this role"));
+                return Err(refusal(
+                    Code::NotAllowed,
+                    "an analysis picks public rows by private ones",
+                )
+                .hint("this analysis cannot be read by this role"));
             }
             return Ok(Node { plan, state: State::Private(side.clone()) });
         }
-        let columns: Vec<(Column, Info)> = left.columns.iter().chain(&right.columns).cloned().collect();
+        let columns: Vec<(Column, Info)> =
+            left.columns.iter().chain(&right.columns).cloned().collect();
         if left.supports.is_empty() || right.supports.is_empty() {
             let side = if left.supports.is_empty() { right } else { left };
             let state = State::Private(Private { columns, ..side });
@@ -239,13 +262,23 @@ impl Sides<'_> {
         });
         let covers = |keys: &Option<Vec<Column>>, side: fn(&(Column, Column)) -> &Column| {
             keys.as_ref().is_some_and(|keys| {
-                !keys.is_empty() && keys.iter().all(|key| pairs.iter().any(|pair| side(pair) == key))
+                !keys.is_empty()
+                    && keys.iter().all(|key| pairs.iter().any(|pair| side(pair) == key))
             })
         };
         // Two relations grouped by the same keys are the parts of one: the persons of a row are those of both.
         let same_groups = covers(&left.keys, |pair| &pair.0) && covers(&right.keys, |pair| &pair.1);
         let keys = if same_groups { left.keys.clone() } else { None };
-        meet(gate, plan, self.join.join_type, columns, (&left, &right), same_person, same_groups, keys)
+        meet(
+            gate,
+            plan,
+            self.join.join_type,
+            columns,
+            (&left, &right),
+            same_person,
+            same_groups,
+            keys,
+        )
     }
 }
 
@@ -273,9 +306,8 @@ fn meet(
         true => Expr::Column(s.column.clone()),
         false => persons::together(gate.limit()).call(vec![Expr::Column(s.column.clone())]),
     };
-    let either = |a: &Support, b: &Support| {
-        datafusion::functions::expr_fn::coalesce(vec![set(a), set(b)])
-    };
+    let either =
+        |a: &Support, b: &Support| datafusion::functions::expr_fn::coalesce(vec![set(a), set(b)]);
     let both = |a: &Support, b: &Support| {
         let columns = [a, b].map(|s| Expr::Column(s.column.clone()));
         persons::together(gate.limit()).call(columns.to_vec())
@@ -306,7 +338,12 @@ fn meet(
     for (expr, by_person, unit) in made {
         let name = gate.hidden("persons");
         exprs.push(expr.alias(name.clone()));
-        supports.push(Support { column: Column::new_unqualified(name), is_set: true, unit, by_person });
+        supports.push(Support {
+            column: Column::new_unqualified(name),
+            is_set: true,
+            unit,
+            by_person,
+        });
     }
     let plan = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?);
     Ok(Node { plan, state: State::Private(Private { columns, supports, keys }) })
@@ -342,7 +379,8 @@ pub(super) fn union(
         .hint("group each part first, and put the groups together"));
     }
     let most = private.iter().map(|p| p.supports.len()).max().unwrap_or(0);
-    let plain = author == Author::User && private.iter().all(|p| p.supports.iter().all(|s| !s.is_set));
+    let plain =
+        author == Author::User && private.iter().all(|p| p.supports.iter().all(|s| !s.is_set));
     let names: Vec<String> = (0..most).map(|_| gate.hidden("persons")).collect();
     let mut supports: Vec<Support> = names
         .iter()
@@ -350,7 +388,10 @@ pub(super) fn union(
         .map(|(i, name)| Support {
             column: Column::new_unqualified(name.clone()),
             is_set: !plain,
-            unit: first.supports.get(i).map_or_else(|| first.supports[0].unit.clone(), |s| s.unit.clone()),
+            unit: first
+                .supports
+                .get(i)
+                .map_or_else(|| first.supports[0].unit.clone(), |s| s.unit.clone()),
             by_person: false,
         })
         .collect();
@@ -359,7 +400,8 @@ pub(super) fn union(
     let mut branches = vec![];
     for input in &inputs {
         let own = as_private(input);
-        let mut exprs: Vec<Expr> = own.columns.iter().map(|(c, _)| Expr::Column(c.clone())).collect();
+        let mut exprs: Vec<Expr> =
+            own.columns.iter().map(|(c, _)| Expr::Column(c.clone())).collect();
         for (i, support) in supports.iter_mut().enumerate() {
             let expr = match own.supports.get(i).or(own.supports.last()) {
                 // Nobody: the row counts for no group.

@@ -49,8 +49,11 @@ impl Key {
         let (bytes, place) = match source {
             KeySource::File(path) => {
                 let bytes = std::fs::read(path).map_err(|e| {
-                    Error::usage(format!("cannot read the key of pseudonyms `{}`: {e}", path.display()))
-                        .hint("32 random bytes make a good key: `head -c 32 /dev/urandom > FILE`")
+                    Error::usage(format!(
+                        "cannot read the key of pseudonyms `{}`: {e}",
+                        path.display()
+                    ))
+                    .hint("32 random bytes make a good key: `head -c 32 /dev/urandom > FILE`")
                 })?;
                 (bytes, format!("`{}`", path.display()))
             }
@@ -63,7 +66,9 @@ impl Key {
         };
         let trimmed = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
         if trimmed.len() < SHORTEST {
-            return Err(Error::usage(format!("the key in {place} is shorter than {SHORTEST} bytes")));
+            return Err(Error::usage(format!(
+                "the key in {place} is shorter than {SHORTEST} bytes"
+            )));
         }
         Ok(Self(trimmed.into()))
     }
@@ -83,16 +88,10 @@ impl Key {
 }
 
 /// What a column of a class becomes for a role that sees pseudonyms.
-pub(super) fn shown(
-    key: &Key,
-    column: Column,
-    class: Class,
-    schema: &DFSchema,
-) -> Result<Expr> {
+pub(super) fn shown(key: &Key, column: Column, class: Class, schema: &DFSchema) -> Result<Expr> {
     let data_type = Expr::Column(column.clone()).get_type(schema)?;
     let (qualifier, name) = (column.relation.clone(), column.name.clone());
-    let is_text =
-        matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
+    let is_text = matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
     let value = Expr::Column(column);
     let shown = match class {
         Class::Quasi | Class::Sensitive | Class::Plain => return Ok(value),
@@ -103,8 +102,7 @@ pub(super) fn shown(
             let nothing = lit(ScalarValue::try_from(&data_type)?);
             match is_text {
                 // Whether there is an address is no address.
-                true => when(value.is_null(), nothing)
-                    .otherwise(cast(lit(MASK), data_type))?,
+                true => when(value.is_null(), nothing).otherwise(cast(lit(MASK), data_type))?,
                 false => nothing,
             }
         }

@@ -24,10 +24,10 @@ use datafusion::common::{DFSchema, DFSchemaRef, internal_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{
     Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
 };
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -63,21 +63,22 @@ pub(super) struct Release {
 impl Release {
     /// Lets the rows of `input` pass that meet the demand, with the columns that are not part of it.
     pub(super) fn of(input: LogicalPlan, demand: Demand) -> Result<LogicalPlan> {
+        let node = Self::new(input, demand)?;
+        Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+    }
+
+    fn new(input: LogicalPlan, demand: Demand) -> Result<Self> {
         let hidden = |i: &usize| {
             demand.supports.contains(i) || demand.lattice.as_ref().is_some_and(|l| l.hides(*i))
         };
-        let kept: Vec<usize> =
-            (0..input.schema().fields().len()).filter(|i| !hidden(i)).collect();
+        let kept: Vec<usize> = (0..input.schema().fields().len()).filter(|i| !hidden(i)).collect();
         let fields = kept.iter().map(|i| {
             let (qualifier, field) = input.schema().qualified_field(*i);
             (qualifier.cloned(), Arc::clone(field))
         });
-        let schema = DFSchema::new_with_metadata(
-            fields.collect(),
-            input.schema().metadata().clone(),
-        )?;
-        let node = Release { input, demand, kept, schema: Arc::new(schema) };
-        Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+        let schema =
+            DFSchema::new_with_metadata(fields.collect(), input.schema().metadata().clone())?;
+        Ok(Release { input, demand, kept, schema: Arc::new(schema) })
     }
 
     /// A wall: all rows, and nothing is moved through it.
@@ -137,7 +138,8 @@ impl UserDefinedLogicalNodeCore for Release {
             (Some(input), true)
                 if input.schema().fields().len() == self.input.schema().fields().len() =>
             {
-                Ok(Self { input, ..self.clone() })
+                // Types may have been coerced below.
+                Self::new(input, self.demand.clone())
             }
             _ => internal_err!("a release has one input, whose columns stay as they are"),
         }
@@ -153,7 +155,9 @@ fn shown(demand: &Demand) -> String {
     match (demand.supports.is_empty(), &demand.lattice) {
         (true, _) => "Wall".into(),
         (false, None) => "Release: groups that are large enough".into(),
-        (false, Some(_)) => "Release: groups that are large enough, without giving others away".into(),
+        (false, Some(_)) => {
+            "Release: groups that are large enough, without giving others away".into()
+        }
     }
 }
 

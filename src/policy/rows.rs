@@ -87,12 +87,8 @@ impl<'a> Reading<'a> {
                 (column, info)
             })
             .collect();
-        let support = Support {
-            column: unit,
-            is_set: false,
-            unit: declared.unit.clone(),
-            by_person: true,
-        };
+        let support =
+            Support { column: unit, is_set: false, unit: declared.unit.clone(), by_person: true };
         let private = Private { columns, supports: vec![support], keys: None };
         Ok(Node { plan: read.plan, state: State::Private(private) })
     }
@@ -125,7 +121,8 @@ impl<'a> Reading<'a> {
             .filter(|c| Some(c) != read.unit.as_ref())
             .map(|column| {
                 let class = declared.classes.get(&column.name).copied();
-                let class = class.unwrap_or(if declared.public { Class::Plain } else { Class::Identifier });
+                let class =
+                    class.unwrap_or(if declared.public { Class::Plain } else { Class::Identifier });
                 match openness {
                     Openness::Owner => Ok(Expr::Column(column)),
                     Openness::Pseudonymised | Openness::Aggregate => {
@@ -171,15 +168,21 @@ impl<'a> Reading<'a> {
         }
         let Some(owner) = &declared.owner else { return Ok(read) };
         read = self.owned(read, name, owner)?;
-        if let (Some(word), Some(consent)) = (self.consent_word(), &self.policy.declared().consent) {
+        if let (Some(word), Some(consent)) = (self.consent_word(), &self.policy.declared().consent)
+        {
             if consent.unit != declared.unit {
                 return Err(refusal(
                     Code::NotAllowed,
-                    format!("`{}` belongs to units of kind {}, and no consent of theirs is known", table.name(), declared.unit),
+                    format!(
+                        "`{}` belongs to units of kind {}, and no consent of theirs is known",
+                        table.name(),
+                        declared.unit
+                    ),
                 ));
             }
             let consenting = self.consenting(consent, word)?;
-            let unit = read.unit.clone().ok_or_else(|| Error::query("a private table has a unit"))?;
+            let unit =
+                read.unit.clone().ok_or_else(|| Error::query("a private table has a unit"))?;
             let subject = Column::from(consenting.schema().qualified_field(0));
             read.plan = LogicalPlanBuilder::from(read.plan)
                 .join(consenting, JoinType::LeftSemi, (vec![unit], vec![subject]), None)?
@@ -225,7 +228,9 @@ impl<'a> Reading<'a> {
             .ok_or_else(|| Error::usage("a retention reaches back before the first moment"))?;
         let first = ScalarValue::TimestampNanosecond(Some(first), None).cast_to(&data_type)?;
         // A row without a date is older than anything.
-        Ok(LogicalPlanBuilder::from(plan).filter(Expr::Column(column).gt_eq(lit(first)))?.build()?)
+        Ok(LogicalPlanBuilder::from(plan)
+            .filter(Expr::Column(column).gt_eq(lit(first)))?
+            .build()?)
     }
 
     /// Adds the hidden column that says whom a row is about.
@@ -288,8 +293,7 @@ impl<'a> Reading<'a> {
             Ok((column(c), lit(now.cast_to(&data_type)?)))
         };
         let (time, now) = moment(&consent.time)?;
-        let mut decisions =
-            column(&consent.purpose).eq(lit(word)).and(time.clone().lt_eq(now));
+        let mut decisions = column(&consent.purpose).eq(lit(word)).and(time.clone().lt_eq(now));
         if let Some((kind, value)) = &consent.subject_type {
             decisions = decisions.and(column(kind).eq(lit(value.as_str())));
         }
@@ -302,7 +306,8 @@ impl<'a> Reading<'a> {
         // A status that is missing is a refusal.
         let granted = when(grants.clone(), time.clone()).otherwise(none.clone())?;
         let refused = when(grants, none).otherwise(time)?;
-        let (subject, good, bad) = (self.hidden("subject"), self.hidden("good"), self.hidden("bad"));
+        let (subject, good, bad) =
+            (self.hidden("subject"), self.hidden("good"), self.hidden("bad"));
         let who = as_text(column(&consent.subject), &plan)?.alias(subject.clone());
         let named = |n: &str| Expr::Column(Column::new_unqualified(n.to_string()));
         let latest = named(&bad).is_null().or(named(&good).gt(named(&bad)));

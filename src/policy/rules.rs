@@ -201,8 +201,11 @@ impl Rows<'_> {
         if wider {
             return Ok(Info { domain: None, ..info });
         }
-        Err(not_allowed(format!("a cast of {} to {to} can fail, and would show the value that it fails on", self.origins(inner)))
-            .hint("cast the groups' results instead, or `CAST(timestamp AS DATE)`"))
+        Err(not_allowed(format!(
+            "a cast of {} to {to} can fail, and would show the value that it fails on",
+            self.origins(inner)
+        ))
+        .hint("cast the groups' results instead, or `CAST(timestamp AS DATE)`"))
     }
 
     fn product(&self, left: &Expr, right: &Expr) -> Result<Info> {
@@ -214,8 +217,11 @@ impl Rows<'_> {
             };
             let info = self.column(column)?;
             if info.kind != Kind::Raw {
-                return Err(not_allowed(format!("`{}` cannot be a factor of a measure", info.origin))
-                    .hint("multiply two columns of the table"));
+                return Err(not_allowed(format!(
+                    "`{}` cannot be a factor of a measure",
+                    info.origin
+                ))
+                .hint("multiply two columns of the table"));
             }
             self.measure(info)?;
             class = if info.class == Class::Plain { class } else { Class::Sensitive };
@@ -223,12 +229,17 @@ impl Rows<'_> {
             let data_type = side.get_type(self.schema)?;
             let fits = matches!(
                 data_type,
-                DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16
-                    | DataType::UInt32 | DataType::Float32 | DataType::Float64
+                DataType::Int8
+                    | DataType::Int16
+                    | DataType::Int32
+                    | DataType::UInt8
+                    | DataType::UInt16
+                    | DataType::UInt32
+                    | DataType::Float32
+                    | DataType::Float64
             ) || matches!(data_type, DataType::Decimal128(precision, _) if precision <= 18);
-            let both_whole = [left, right]
-                .iter()
-                .all(|e| e.get_type(self.schema).is_ok_and(|t| t.is_integer()));
+            let both_whole =
+                [left, right].iter().all(|e| e.get_type(self.schema).is_ok_and(|t| t.is_integer()));
             if !fits || both_whole {
                 return Err(not_allowed(format!("a product with `{}` of type {data_type} may not fit its type", info.origin))
                     .hint("products of decimals of up to 18 digits, floats and whole numbers of 32 bits are accepted"));
@@ -243,8 +254,13 @@ impl Rows<'_> {
         let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
         for result in results.chain(case.else_expr.as_deref()) {
             if !result.column_refs().is_empty() {
-                return Err(not_allowed(format!("a CASE over {} gives a column", self.origins(result)))
-                    .hint("let it give constants: `CASE WHEN column >= 10 THEN 'many' ELSE 'few' END`"));
+                return Err(not_allowed(format!(
+                    "a CASE over {} gives a column",
+                    self.origins(result)
+                ))
+                .hint(
+                    "let it give constants: `CASE WHEN column >= 10 THEN 'many' ELSE 'few' END`",
+                ));
             }
             self.constant(result)?;
         }
@@ -268,16 +284,17 @@ impl Rows<'_> {
         }
         let shown = match info.kind {
             Kind::Raw | Kind::PerPerson => format!("`{}`", info.origin),
-            Kind::Key | Kind::Product | Kind::Analysed | Kind::Constant | Kind::Null => match expr {
-                Expr::Column(column) => format!("`{}`", column.name),
-                _ => info.origin.clone(),
-            },
+            Kind::Key | Kind::Product | Kind::Analysed | Kind::Constant | Kind::Null => {
+                match expr {
+                    Expr::Column(column) => format!("`{}`", column.name),
+                    _ => info.origin.clone(),
+                }
+            }
         };
         let error = not_allowed(format!("{shown} is {} and cannot make groups", of_class(info)));
         Err(match info.class {
-            Class::Direct | Class::Text | Class::Identifier => {
-                error.hint("group by a column that many persons share, such as a country or a month")
-            }
+            Class::Direct | Class::Text | Class::Identifier => error
+                .hint("group by a column that many persons share, such as a country or a month"),
             Class::Quasi | Class::Sensitive | Class::Plain => error
                 .hint("add it up or average it: `sum(column)`, `avg(column)`")
                 .hint("or group by a column that many persons share"),
@@ -302,15 +319,20 @@ impl Rows<'_> {
         let AggregateFunction { func, params } = call;
         let name = func.name();
         if params.filter.is_some() {
-            return Err(not_allowed(format!("`{name}` with FILTER counts persons that a condition picks"))
-                .hint("group by the condition's column, and look at the group"));
+            return Err(not_allowed(format!(
+                "`{name}` with FILTER counts persons that a condition picks"
+            ))
+            .hint("group by the condition's column, and look at the group"));
         }
         if !params.order_by.is_empty() || params.null_treatment.is_some() {
             return Err(not_allowed(format!("`{name}` with an order shows values of single rows"))
                 .hint("accepted are count, sum, avg, var, stddev and approx_distinct"));
         }
         let whole = matches!(name, "count" | "sum" | "avg" | "mean")
-            || matches!(name, "var" | "var_samp" | "var_pop" | "stddev" | "stddev_samp" | "stddev_pop")
+            || matches!(
+                name,
+                "var" | "var_samp" | "var_pop" | "stddev" | "stddev_samp" | "stddev_pop"
+            )
             || matches!(name, "approx_distinct" | "grouping");
         if deferred && matches!(name, "min" | "max") {
             let [Expr::Column(column)] = params.args.as_slice() else {
@@ -334,8 +356,10 @@ impl Rows<'_> {
             });
         }
         if params.distinct && name != "count" {
-            return Err(not_allowed(format!("`{name}(DISTINCT …)` shows when two persons have one value"))
-                .hint(format!("write `{name}(…)`")));
+            return Err(not_allowed(format!(
+                "`{name}(DISTINCT …)` shows when two persons have one value"
+            ))
+            .hint(format!("write `{name}(…)`")));
         }
         let info = match (name, params.args.as_slice()) {
             ("grouping", _) => return Ok(Info::constant()),
@@ -384,16 +408,22 @@ impl Rows<'_> {
     }
 
     fn identifies(&self, name: &str, info: &Info) -> Error {
-        not_allowed(format!("`{}` is {} and cannot be an argument of `{name}`", info.origin, of_class(info)))
-            .hint("`count(*)` counts rows, and `count(DISTINCT …)` of the persons' key counts persons")
+        not_allowed(format!(
+            "`{}` is {} and cannot be an argument of `{name}`",
+            info.origin,
+            of_class(info)
+        ))
+        .hint("`count(*)` counts rows, and `count(DISTINCT …)` of the persons' key counts persons")
     }
 
     fn argument(&self, name: &str, argument: Option<&Expr>) -> Error {
         let what = argument.map_or("nothing", kind_of);
         let over = argument.map(|a| self.origins(a)).filter(|o| !o.is_empty());
         let over = over.map_or(String::new(), |o| format!(" over {o}"));
-        not_allowed(format!("`{name}` takes a column of the table, or a product of two; found {what}{over}"))
-            .hint("add up the column itself and group by what the expression depends on")
+        not_allowed(format!(
+            "`{name}` takes a column of the table, or a product of two; found {what}{over}"
+        ))
+        .hint("add up the column itself and group by what the expression depends on")
     }
 
     /// A condition of a filter, as it will be evaluated.
@@ -524,7 +554,8 @@ impl Rows<'_> {
         if may {
             return Ok(());
         }
-        let error = not_allowed(format!("`{}` is {} and cannot be compared", info.origin, of_class(&info)));
+        let error =
+            not_allowed(format!("`{}` is {} and cannot be compared", info.origin, of_class(&info)));
         Err(match (info.class, info.kind) {
             (Class::Quasi, Kind::Raw | Kind::Key) => error.hint(
                 "group by it and read the group that is wanted, or ask for it to be listed under `compare` in the policy",
@@ -578,8 +609,11 @@ impl Rows<'_> {
         let (fn_, fs, ft, fb) = kinds(&found);
         let fits = value.is_null() || (n && fn_) || (s && fs) || (t && (ft || fs)) || (b && fb);
         let wrong = || {
-            Error::query(format!("{} is of type {wanted}, and the constant that it is compared with is not", self.origins(operand)))
-                .hint(format!("write a constant of type {wanted}"))
+            Error::query(format!(
+                "{} is of type {wanted}, and the constant that it is compared with is not",
+                self.origins(operand)
+            ))
+            .hint(format!("write a constant of type {wanted}"))
         };
         if !fits {
             return Err(wrong());

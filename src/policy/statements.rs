@@ -35,18 +35,20 @@ pub(super) fn columns_named(plan: &LogicalPlan) -> Result<BTreeSet<String>> {
 }
 
 pub(super) fn protected(name: &str, what: &str) -> Error {
-    refusal(Code::NotAllowed, format!("`{name}` belongs to the policy and cannot be {what} by this role"))
+    refusal(
+        Code::NotAllowed,
+        format!("`{name}` belongs to the policy and cannot be {what} by this role"),
+    )
 }
 
 /// The statement as it may be run.
 pub(super) fn pass(gate: &Gate, plan: LogicalPlan) -> Result<LogicalPlan> {
     match plan {
         LogicalPlan::Explain(explain) => gate.explain(&explain),
-        LogicalPlan::Analyze(_) => Err(refusal(
-            Code::NotAllowed,
-            "EXPLAIN ANALYZE counts rows of every step",
-        )
-        .hint("`EXPLAIN` shows the plan, and `EXPLAIN PRIVACY` what the policy says of it")),
+        LogicalPlan::Analyze(_) => {
+            Err(refusal(Code::NotAllowed, "EXPLAIN ANALYZE counts rows of every step")
+                .hint("`EXPLAIN` shows the plan, and `EXPLAIN PRIVACY` what the policy says of it"))
+        }
         LogicalPlan::DescribeTable(describe) => Ok(LogicalPlan::DescribeTable(describe)),
         LogicalPlan::Copy(copy) => {
             let input = gate.query(&copy.input)?;

@@ -24,9 +24,22 @@ mod roles; // pseudonyms, purposes, retention, the analyses, the log
 
 /// Every value that nobody but the victim has.
 const VICTIM: &[&str] = &[
-    "VICTIM", "quatrefages", "private.example", "699887766", "Quatrefages", "Zoe", "99123",
-    "victimsubscribed", "broccoli", "98765", "SKU-SECRET", "2408.9129", "1185185",
-    "2025-05-05", "05:55:55", "06:06:06",
+    "VICTIM",
+    "quatrefages",
+    "private.example",
+    "699887766",
+    "Quatrefages",
+    "Zoe",
+    "99123",
+    "victimsubscribed",
+    "broccoli",
+    "98765",
+    "SKU-SECRET",
+    "2408.9129",
+    "1185185",
+    "2025-05-05",
+    "05:55:55",
+    "06:06:06",
 ];
 
 /// Words that an attack itself writes may come back in what is said of it.
@@ -129,10 +142,16 @@ fn said(outcome: &Result<Vec<RecordBatch>, Error>) -> String {
 /// Fails when a value of the victim's is in a text, apart from words that the statement wrote itself.
 fn names_nobody(said: &str, sql: &str) {
     for value in VICTIM {
-        assert!(!said.contains(value) || sql.contains(value) , "`{value}` in the answer to {sql}:\n{said}");
+        assert!(
+            !said.contains(value) || sql.contains(value),
+            "`{value}` in the answer to {sql}:\n{said}"
+        );
     }
     for value in KNOWN_WORDS {
-        assert!(!said.contains(value) || sql.contains(value), "`{value}` in the answer to {sql}:\n{said}");
+        assert!(
+            !said.contains(value) || sql.contains(value),
+            "`{value}` in the answer to {sql}:\n{said}"
+        );
     }
 }
 
@@ -146,7 +165,9 @@ fn verdict(case: &Case, outcome: &Result<Vec<RecordBatch>, Error>) -> Option<Str
         (code, Err(error)) => code_of(error) == Some(code),
         _ => false,
     };
-    (!fits).then(|| format!("expected {}, found\n{}\nfor {}\n", case.expected, said(outcome), case.sql))
+    (!fits).then(|| {
+        format!("expected {}, found\n{}\nfor {}\n", case.expected, said(outcome), case.sql)
+    })
 }
 
 #[test]
@@ -181,8 +202,17 @@ fn the_published_example_of_a_threshold_comes_out() {
         let sql = "SELECT test_id, count(DISTINCT last_name) AS student_count, avg(test_score) AS avg_test_score FROM exams GROUP BY test_id ORDER BY test_id";
         said(&engine.query(sql).await)
     });
-    let rows: Vec<&str> = table.lines().filter(|l| l.contains("91") || l.contains("25") || l.contains("83")).collect();
-    assert_eq!(rows, ["| P91     | 3             | 510.0          |", "| U25     | 4             | 516.0          |"]);
+    let rows: Vec<&str> = table
+        .lines()
+        .filter(|l| l.contains("91") || l.contains("25") || l.contains("83"))
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            "| P91     | 3             | 510.0          |",
+            "| U25     | 4             | 516.0          |"
+        ]
+    );
 }
 
 /// A folder for what a test writes.

@@ -53,11 +53,10 @@ impl ScalarUDFImpl for GeneraliseDate {
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
         match arg_types {
-            [DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) | DataType::Null, part]
-                if part.is_string() =>
-            {
-                Ok(vec![DataType::Date32, DataType::Utf8])
-            }
+            [
+                DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) | DataType::Null,
+                part,
+            ] if part.is_string() => Ok(vec![DataType::Date32, DataType::Utf8]),
             [value, part] => {
                 plan_err!("`{NAME}` takes a date and a word, found {value} and {part}")
             }
@@ -79,7 +78,9 @@ impl ScalarUDFImpl for GeneraliseDate {
             _ => None,
         };
         let Some(part) = part else {
-            return exec_err!("`{NAME}`: argument `part` must be one of the constants week, month, quarter, year and decade");
+            return exec_err!(
+                "`{NAME}`: argument `part` must be one of the constants week, month, quarter, year and decade"
+            );
         };
         let values = value.to_array(rows)?;
         let days = values.as_primitive::<Date32Type>().iter().map(|day| part.first_day(day?));

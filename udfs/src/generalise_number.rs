@@ -34,8 +34,14 @@ const NAME: &str = "generalise_number";
 | 30  |
 +-----+
 ```"#,
-    argument(name = "value", description = "A number. Whole numbers give a BIGINT, others a DOUBLE."),
-    argument(name = "width", description = "How wide a step is, a constant above 0; a whole number where the value is one.")
+    argument(
+        name = "value",
+        description = "A number. Whole numbers give a BIGINT, others a DOUBLE."
+    ),
+    argument(
+        name = "width",
+        description = "How wide a step is, a constant above 0; a whole number where the value is one."
+    )
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct GeneraliseNumber {
@@ -53,7 +59,10 @@ impl ScalarUDFImpl for GeneraliseNumber {
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
         let [value, width] = arg_types else {
-            return plan_err!("`{NAME}` takes 2 arguments (value, width), found {}", arg_types.len());
+            return plan_err!(
+                "`{NAME}` takes 2 arguments (value, width), found {}",
+                arg_types.len()
+            );
         };
         if !(value.is_numeric() || value.is_null()) || !width.is_numeric() {
             return plan_err!("`{NAME}` takes two numbers, found {value} and {width}");
@@ -79,8 +88,12 @@ impl ScalarUDFImpl for GeneraliseNumber {
         };
         let width = match width {
             ColumnarValue::Scalar(width) => width.clone(),
-            ColumnarValue::Array(array) if array.len() == 1 => ScalarValue::try_from_array(array, 0)?,
-            ColumnarValue::Array(_) => return exec_err!("`{NAME}`: argument `width` must be a constant"),
+            ColumnarValue::Array(array) if array.len() == 1 => {
+                ScalarValue::try_from_array(array, 0)?
+            }
+            ColumnarValue::Array(_) => {
+                return exec_err!("`{NAME}`: argument `width` must be a constant");
+            }
         };
         let values = value.to_array(rows)?;
         let steps: ArrayRef = match width {
@@ -90,7 +103,8 @@ impl ScalarUDFImpl for GeneraliseNumber {
                 Arc::new(steps.collect::<Int64Array>())
             }
             ScalarValue::Float64(Some(width)) if width > 0.0 && width.is_finite() => {
-                let step = |value: f64| Some((value / width).floor() * width).filter(|s| s.is_finite());
+                let step =
+                    |value: f64| Some((value / width).floor() * width).filter(|s| s.is_finite());
                 let steps = values.as_primitive::<Float64Type>().iter().map(|v| v.and_then(step));
                 Arc::new(steps.collect::<Float64Array>())
             }

@@ -65,7 +65,9 @@ impl ScalarUDFImpl for GeneraliseText {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let length = match args.args.get(1) {
-            Some(ColumnarValue::Scalar(ScalarValue::Int64(Some(length)))) if *length >= 0 => *length,
+            Some(ColumnarValue::Scalar(ScalarValue::Int64(Some(length)))) if *length >= 0 => {
+                *length
+            }
             Some(ColumnarValue::Array(array))
                 if array.len() == 1 && array.as_primitive::<Int64Type>().value(0) >= 0 =>
             {

@@ -85,7 +85,6 @@ fn masked(value: &str, out: &mut String) {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

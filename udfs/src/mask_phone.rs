@@ -75,7 +75,6 @@ fn masked(value: &str, out: &mut String) {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

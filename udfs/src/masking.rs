@@ -54,7 +54,9 @@ pub(crate) fn each_text(
     }
     let array: ArrayRef = Arc::new(built.finish());
     match is_constant {
-        true => Ok(ColumnarValue::Scalar(datafusion_common::ScalarValue::try_from_array(&array, 0)?)),
+        true => {
+            Ok(ColumnarValue::Scalar(datafusion_common::ScalarValue::try_from_array(&array, 0)?))
+        }
         false => Ok(ColumnarValue::Array(array)),
     }
 }

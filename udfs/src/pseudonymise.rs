@@ -72,7 +72,10 @@ impl ScalarUDFImpl for Pseudonymise {
             _ => return exec_err!("`{NAME}`: argument `key` must be a constant text"),
         };
         if key.len() < SHORTEST {
-            return exec_err!("`{NAME}`: argument `key` must have at least {SHORTEST} bytes, found {}", key.len());
+            return exec_err!(
+                "`{NAME}`: argument `key` must have at least {SHORTEST} bytes, found {}",
+                key.len()
+            );
         }
         // The key is worked in once, not once a row.
         let keyed = <Hmac<Sha256> as Mac>::new_from_slice(key.as_bytes())

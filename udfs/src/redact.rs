@@ -69,7 +69,6 @@ fn masked(_value: &str, out: &mut String) {
     out.push_str(MASK);
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

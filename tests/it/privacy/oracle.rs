@@ -31,7 +31,10 @@ fn rows(batches: &[RecordBatch]) -> Vec<Value> {
         let names: Vec<String> = (0..batch.num_columns()).map(|i| format!("c{i:02}")).collect();
         let named = names.iter().map(String::as_str).zip(batch.columns().iter().cloned());
         written
-            .write(&RecordBatch::try_from_iter_with_nullable(named.map(|(n, c)| (n, c, true))).expect("is a batch"))
+            .write(
+                &RecordBatch::try_from_iter_with_nullable(named.map(|(n, c)| (n, c, true)))
+                    .expect("is a batch"),
+            )
             .expect("writes");
     }
     written.finish().expect("writes");
@@ -43,7 +46,9 @@ fn rows(batches: &[RecordBatch]) -> Vec<Value> {
     };
     objects
         .into_iter()
-        .map(|row| (0..width).map(|i| row.get(format!("c{i:02}")).cloned().unwrap_or_default()).collect())
+        .map(|row| {
+            (0..width).map(|i| row.get(format!("c{i:02}")).cloned().unwrap_or_default()).collect()
+        })
         .collect()
 }
 
@@ -55,7 +60,10 @@ fn useful_questions_are_answered_as_duckdb_answers_them() {
         let engine = shop().open("analyst").await;
         let mut answers = vec![];
         for (sql, duckdb) in questions {
-            let found = engine.query(sql).await.unwrap_or_else(|e| panic!("{sql}\n{}\n{:?}", e.message, e.hints));
+            let found = engine
+                .query(sql)
+                .await
+                .unwrap_or_else(|e| panic!("{sql}\n{}\n{:?}", e.message, e.hints));
             answers.push(json!({ "sql": sql, "duckdb": duckdb, "rows": rows(&found) }));
         }
         answers
