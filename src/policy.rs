@@ -500,7 +500,7 @@ impl Session {
             .hint(format!("`SET purpose = '…'` with one of: {}", words.join(", "))));
         }
         let names = statements::columns_named(&plan)?;
-        let reading = rows::Reading::new(&self.policy, purpose.as_deref());
+        let reading = rows::Reading::new(&self.policy, purpose.as_deref())?;
         match self.role.openness {
             Openness::Aggregate => {
                 let gate = gate::Gate::new(reading, &self.role, state);

@@ -68,6 +68,10 @@ pub(super) struct Gate<'a> {
     session: &'a SessionState,
     /// The smallest group: the strictest of the role's and of every table that the statement reads.
     k: Cell<usize>,
+    /// How many scans of private tables analyses have made themselves, outside of their arguments.
+    own_scans: Cell<usize>,
+    /// How many relations of the user's own making analyses have been given.
+    foreign: Cell<usize>,
     /// Whether small groups become one.
     merges: bool,
     /// The largest share of a sum that one person may hold.
@@ -84,6 +88,8 @@ impl<'a> Gate<'a> {
             reading,
             session,
             k: Cell::new(usize::try_from(role.k).unwrap_or(usize::MAX)),
+            own_scans: Cell::new(0),
+            foreign: Cell::new(0),
             merges: role.small_groups == SmallGroups::Merge,
             dominance: role.dominance,
             trail: RefCell::default(),
@@ -366,6 +372,7 @@ impl<'a> Gate<'a> {
         match (&read.state, table.declared()) {
             (State::Private(private), Some(_)) => {
                 self.trail.borrow_mut().private = true;
+                self.own_scans.set(self.own_scans.get() + 1);
                 let classes: BTreeSet<&str> =
                     private.columns.iter().map(|(_, info)| info.class.word()).collect();
                 let classes: Vec<&str> = classes.into_iter().collect();
@@ -389,7 +396,10 @@ impl<'a> Gate<'a> {
         };
         match &marker.origin {
             Origin::Argument => {
+                let scans = self.own_scans.get();
                 let node = self.node(&marker.input, Author::User)?;
+                // What an argument reads is the argument's: the analysis is asked for its own.
+                self.own_scans.set(scans);
                 match &node.state {
                     State::Private(private) if !is_as_declared(&marker.input) => Err(refusal(
                         Code::NotAllowed,
@@ -399,11 +409,32 @@ impl<'a> Gate<'a> {
                         ),
                     )
                     .hint("give the table itself; filter and group what the analysis returns")),
-                    State::Private(_) | State::Public | State::Released => Ok(node),
+                    State::Public | State::Released if !is_as_declared(&marker.input) => {
+                        self.foreign.set(self.foreign.get() + 1);
+                        Ok(node)
+                    }
+                    State::Private(_) => {
+                        self.own_scans.set(scans + 1);
+                        Ok(node)
+                    }
+                    State::Public | State::Released => Ok(node),
                 }
             }
             Origin::Analysis { name, grain, groups, given_columns } => {
+                let before = (self.own_scans.get(), self.foreign.get());
                 let node = self.node(&marker.input, Author::Analysis)?;
+                // Rows that a user has made up, set beside a person's, would show what becomes of that person's.
+                if self.own_scans.get() > before.0 && self.foreign.get() > before.1 {
+                    return Err(refusal(
+                        Code::NotAllowed,
+                        format!("`{name}` reads private rows together with a relation of this statement's own"),
+                    )
+                    .hint("give it tables of the policy only; the operator can declare one for this purpose"));
+                }
+                if author == Author::User {
+                    // What one analysis was given is not held against the next.
+                    self.foreign.set(before.1);
+                }
                 let State::Private(private) = node.state else { return Ok(node) };
                 // What an analysis makes of another's result is its own affair: the outermost result is released.
                 if author == Author::Analysis && !*given_columns {
@@ -806,7 +837,7 @@ impl<'a> Gate<'a> {
     pub(super) fn explain(&self, explain: &Explain) -> Result<LogicalPlan> {
         let inner = self.query(&explain.plan)?;
         let optimized = self.session.optimize(&inner.plan)?;
-        let shown = super::shown(optimized)?;
+        let shown = self.reading.legible(&super::shown(optimized)?);
         let text = |text: &str| Expr::Literal(ScalarValue::Utf8(Some(text.to_string())), None);
         let rows = LogicalPlanBuilder::values(vec![vec![text("logical_plan"), text(&shown)]])?;
         let named = [("column1", "plan_type"), ("column2", "plan")];
@@ -863,9 +894,15 @@ pub(super) fn tables_of(private: &Private) -> String {
 /// A table as it stands, or the result of another analysis.
 fn is_as_declared(plan: &LogicalPlan) -> bool {
     match plan {
-        LogicalPlan::TableScan(_) => true,
+        // A table that a user has made of answers is not the policy's.
+        LogicalPlan::TableScan(scan) => guarded(&scan.source).is_some(),
         LogicalPlan::SubqueryAlias(alias) => is_as_declared(&alias.input),
-        LogicalPlan::Extension(extension) => Marker::of(extension).is_some(),
+        LogicalPlan::Extension(extension) => {
+            Marker::of(extension).is_some_and(|marker| match marker.origin {
+                Origin::Analysis { .. } => true,
+                Origin::Argument => is_as_declared(&marker.input),
+            })
+        }
         LogicalPlan::Projection(_)
         | LogicalPlan::Filter(_)
         | LogicalPlan::Window(_)
