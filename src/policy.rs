@@ -199,7 +199,10 @@ impl Policy {
                 .filter(|c| !declared.public && !declared.classes.contains_key(*c))
                 .collect();
             if !unclassed.is_empty() {
-                lines.push(format!("  without a class, and so identifiers: {}", unclassed.join(", ")));
+                lines.push(format!(
+                    "  without a class, and so identifiers: {}",
+                    unclassed.join(", ")
+                ));
             }
         }
         for (name, role) in &self.declared.roles {
@@ -257,7 +260,8 @@ impl Policy {
             let Some(guarded) = self.tables.get(table) else { continue };
             let classes = guarded.declared().map(|d| &d.classes);
             for field in guarded.schema().fields().iter().filter(|f| names.contains(f.name())) {
-                let class = classes.and_then(|c| c.get(field.name())).map_or("identifier", |c| c.word());
+                let class =
+                    classes.and_then(|c| c.get(field.name())).map_or("identifier", |c| c.word());
                 columns.insert(format!("{table}.{} ({class})", field.name()));
             }
         }
@@ -506,13 +510,14 @@ impl Session {
             .hint(format!("`SET purpose = '…'` with one of: {}", words.join(", "))));
         }
         let names = statements::columns_named(&plan)?;
-        let reading = rows::Reading::new(&self.policy, purpose.as_deref());
+        let reading = rows::Reading::new(&self.policy, purpose.as_deref())?;
         match self.role.openness {
             Openness::Aggregate => {
                 let gate = gate::Gate::new(reading, &self.role, state);
                 let plan = statements::pass(&gate, plan)?;
                 let trail = gate.trail.into_inner();
-                let mut found = Found { tables: trail.tables, steps: trail.steps, ..Found::default() };
+                let mut found =
+                    Found { tables: trail.tables, steps: trail.steps, ..Found::default() };
                 found.columns = self.policy.classes_of(&found.tables, &names);
                 Ok(Passed { plan, masked: trail.private, found, ticket: None })
             }
@@ -521,7 +526,10 @@ impl Session {
                 let plan = unlock(&reading, plan, openness, &mut found)?;
                 let masked = openness != Openness::Owner;
                 found.columns = self.policy.classes_of(&found.tables, &names);
-                found.steps.push(("scan".into(), format!("rows as the role `{}` sees them", self.role_name)));
+                found.steps.push((
+                    "scan".into(),
+                    format!("rows as the role `{}` sees them", self.role_name),
+                ));
                 Ok(Passed { plan, masked, found, ticket: None })
             }
         }

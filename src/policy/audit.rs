@@ -110,8 +110,11 @@ impl Log {
 }
 
 fn unwritable(folder: &Path, error: &std::io::Error) -> Error {
-    Error::new(Kind::Resource, format!("the audit log in `{}` cannot be written: {error}", folder.display()))
-        .hint("no statement runs without a line in the log: make room for it, or mend its folder")
+    Error::new(
+        Kind::Resource,
+        format!("the audit log in `{}` cannot be written: {error}", folder.display()),
+    )
+    .hint("no statement runs without a line in the log: make room for it, or mend its folder")
 }
 
 /// The files of the log, oldest first.

@@ -23,8 +23,19 @@ const SCHEMA: &str = "sys";
 const TABLE: &str = "audit";
 /// The columns of text, as the lines name them.
 const TEXTS: &[&str] = &[
-    "event", "id", "time", "user", "role", "purpose", "fingerprint", "text", "tables", "columns",
-    "verdict", "rule", "outcome",
+    "event",
+    "id",
+    "time",
+    "user",
+    "role",
+    "purpose",
+    "fingerprint",
+    "text",
+    "tables",
+    "columns",
+    "verdict",
+    "rule",
+    "outcome",
 ];
 const NUMBERS: &[&str] = &["rows", "ms"];
 

@@ -170,7 +170,9 @@ impl Shares {
 
 impl Accumulator for Shares {
     fn update_batch(&mut self, columns: &[ArrayRef]) -> EngineResult<()> {
-        let [units, values] = columns else { return internal_err!("`top_share` takes two columns") };
+        let [units, values] = columns else {
+            return internal_err!("`top_share` takes two columns");
+        };
         let units = arrow::compute::cast(units, &DataType::Binary)?;
         let (units, values) = (units.as_binary::<i32>(), values.as_primitive::<Float64Type>());
         for row in (0..values.len()).filter(|row| values.is_valid(*row)) {
@@ -219,7 +221,8 @@ impl Accumulator for Shares {
             return internal_err!("`top_share` has four states");
         };
         let (units, sums) = (units.as_list::<i32>(), sums.as_list::<i32>());
-        let (nobody, top) = (nobody.as_primitive::<Float64Type>(), top.as_primitive::<Float64Type>());
+        let (nobody, top) =
+            (nobody.as_primitive::<Float64Type>(), top.as_primitive::<Float64Type>());
         for row in 0..units.len() {
             let (unit, sum) = (units.value(row), sums.value(row));
             let (unit, sum) = (unit.as_binary::<i32>(), sum.as_primitive::<Float64Type>());

@@ -68,6 +68,10 @@ pub(super) struct Gate<'a> {
     session: &'a SessionState,
     /// The smallest group: the strictest of the role's and of every table that the statement reads.
     k: Cell<usize>,
+    /// How many scans of private tables analyses have made themselves, outside of their arguments.
+    own_scans: Cell<usize>,
+    /// How many relations of the user's own making analyses have been given.
+    foreign: Cell<usize>,
     /// Whether small groups become one.
     merges: bool,
     /// The largest share of a sum that one person may hold.
@@ -84,6 +88,8 @@ impl<'a> Gate<'a> {
             reading,
             session,
             k: Cell::new(usize::try_from(role.k).unwrap_or(usize::MAX)),
+            own_scans: Cell::new(0),
+            foreign: Cell::new(0),
             merges: role.small_groups == SmallGroups::Merge,
             dominance: role.dominance,
             trail: RefCell::default(),
@@ -157,7 +163,9 @@ impl<'a> Gate<'a> {
             LogicalPlan::Projection(projection) => {
                 let input = self.node(&projection.input, author)?;
                 match input.state {
-                    State::Private(private) => self.project(projection, input.plan, private, author),
+                    State::Private(private) => {
+                        self.project(projection, input.plan, private, author)
+                    }
                     state => self.over(plan, vec![input.plan], state, author),
                 }
             }
@@ -199,7 +207,9 @@ impl<'a> Gate<'a> {
                         self.group(input.plan, private, keys, vec![], author)
                     }
                     (State::Private(private), Author::User) => {
-                        Err(self.below("DISTINCT", &private).hint("write GROUP BY instead: `SELECT city FROM customers GROUP BY city`"))
+                        Err(self.below("DISTINCT", &private).hint(
+                            "write GROUP BY instead: `SELECT city FROM customers GROUP BY city`",
+                        ))
                     }
                     (state, _) => self.over(plan, vec![input.plan], state, author),
                 }
@@ -295,10 +305,9 @@ impl<'a> Gate<'a> {
             | LogicalPlan::Dml(_)
             | LogicalPlan::Ddl(_)
             | LogicalPlan::Copy(_)
-            | LogicalPlan::DescribeTable(_) => Err(refusal(
-                Code::NotAllowed,
-                "a statement stands within a query",
-            )),
+            | LogicalPlan::DescribeTable(_) => {
+                Err(refusal(Code::NotAllowed, "a statement stands within a query"))
+            }
         }
     }
 
@@ -332,19 +341,26 @@ impl<'a> Gate<'a> {
 
     fn below(&self, word: &str, private: &Private) -> Error {
         let tables = tables_of(private);
-        refusal(Code::NotAllowed, format!("{word} cannot stand below the groups of {tables}"))
-            .hint("group first, and write it over the groups: `SELECT * FROM (SELECT … GROUP BY …) …`")
+        refusal(Code::NotAllowed, format!("{word} cannot stand below the groups of {tables}")).hint(
+            "group first, and write it over the groups: `SELECT * FROM (SELECT … GROUP BY …) …`",
+        )
     }
 
     /// A table, behind what the policy says of it.
     fn scan(&self, scan: &TableScan) -> Result<Node> {
         let name = scan.table_name.to_string();
         if scan.projection.is_some() || !scan.filters.is_empty() || scan.fetch.is_some() {
-            return Err(refusal(Code::NotAllowed, format!("the scan of `{name}` comes with conditions of its own")));
+            return Err(refusal(
+                Code::NotAllowed,
+                format!("the scan of `{name}` comes with conditions of its own"),
+            ));
         }
         let Some(provider) = guarded(&scan.source) else {
             if self.reading.policy.is_public_leaf(scan) {
-                return Ok(Node { plan: LogicalPlan::TableScan(scan.clone()), state: State::Public });
+                return Ok(Node {
+                    plan: LogicalPlan::TableScan(scan.clone()),
+                    state: State::Public,
+                });
             }
             return Err(undeclared(&name));
         };
@@ -356,10 +372,14 @@ impl<'a> Gate<'a> {
         match (&read.state, table.declared()) {
             (State::Private(private), Some(_)) => {
                 self.trail.borrow_mut().private = true;
+                self.own_scans.set(self.own_scans.get() + 1);
                 let classes: BTreeSet<&str> =
                     private.columns.iter().map(|(_, info)| info.class.word()).collect();
                 let classes: Vec<&str> = classes.into_iter().collect();
-                self.step("scan", format!("`{name}` is private: columns of class {}", classes.join(", ")));
+                self.step(
+                    "scan",
+                    format!("`{name}` is private: columns of class {}", classes.join(", ")),
+                );
             }
             (state, _) => self.step("scan", format!("`{name}` is {}", state.word())),
         }
@@ -376,18 +396,45 @@ impl<'a> Gate<'a> {
         };
         match &marker.origin {
             Origin::Argument => {
+                let scans = self.own_scans.get();
                 let node = self.node(&marker.input, Author::User)?;
+                // What an argument reads is the argument's: the analysis is asked for its own.
+                self.own_scans.set(scans);
                 match &node.state {
                     State::Private(private) if !is_as_declared(&marker.input) => Err(refusal(
                         Code::NotAllowed,
-                        format!("an analysis reads {} through a query of this statement", tables_of(private)),
+                        format!(
+                            "an analysis reads {} through a query of this statement",
+                            tables_of(private)
+                        ),
                     )
                     .hint("give the table itself; filter and group what the analysis returns")),
-                    State::Private(_) | State::Public | State::Released => Ok(node),
+                    State::Public | State::Released if !is_as_declared(&marker.input) => {
+                        self.foreign.set(self.foreign.get() + 1);
+                        Ok(node)
+                    }
+                    State::Private(_) => {
+                        self.own_scans.set(scans + 1);
+                        Ok(node)
+                    }
+                    State::Public | State::Released => Ok(node),
                 }
             }
             Origin::Analysis { name, grain, groups, given_columns } => {
+                let before = (self.own_scans.get(), self.foreign.get());
                 let node = self.node(&marker.input, Author::Analysis)?;
+                // Rows that a user has made up, set beside a person's, would show what becomes of that person's.
+                if self.own_scans.get() > before.0 && self.foreign.get() > before.1 {
+                    return Err(refusal(
+                        Code::NotAllowed,
+                        format!("`{name}` reads private rows together with a relation of this statement's own"),
+                    )
+                    .hint("give it tables of the policy only; the operator can declare one for this purpose"));
+                }
+                if author == Author::User {
+                    // What one analysis was given is not held against the next.
+                    self.foreign.set(before.1);
+                }
                 let State::Private(private) = node.state else { return Ok(node) };
                 // What an analysis makes of another's result is its own affair: the outermost result is released.
                 if author == Author::Analysis && !*given_columns {
@@ -415,7 +462,13 @@ impl<'a> Gate<'a> {
         private: Private,
     ) -> Result<Node> {
         if !private.supports.iter().any(|s| s.by_person) {
-            self.step("analysis", format!("`{name}` gives {grain}: rows of fewer than {} persons are left out", self.k.get()));
+            self.step(
+                "analysis",
+                format!(
+                    "`{name}` gives {grain}: rows of fewer than {} persons are left out",
+                    self.k.get()
+                ),
+            );
             let columns = private.columns.iter().map(|(c, _)| c.clone()).collect();
             return self.release(plan, &private, self.k.get(), columns);
         }
@@ -577,7 +630,8 @@ impl<'a> Gate<'a> {
                 let column = Column::from(aggregate.schema.qualified_field(i));
                 let info = if i < key_infos.len() {
                     key_infos[i].clone()
-                } else if let Some(info) = i.checked_sub(first_call).and_then(|c| call_infos.get(c)) {
+                } else if let Some(info) = i.checked_sub(first_call).and_then(|c| call_infos.get(c))
+                {
                     info.clone()
                 } else {
                     analysed(&column)
@@ -585,7 +639,8 @@ impl<'a> Gate<'a> {
                 (column, info)
             })
             .collect();
-        let keys = (!sets).then(|| columns[..key_infos.len()].iter().map(|(c, _)| c.clone()).collect());
+        let keys =
+            (!sets).then(|| columns[..key_infos.len()].iter().map(|(c, _)| c.clone()).collect());
         if author == Author::User {
             self.step("aggregate", "one row a person: private until it is grouped again");
         }
@@ -624,19 +679,27 @@ impl<'a> Gate<'a> {
             .map(|call| super::checked::measure(self, call, &schema, private, self.dominance))
             .collect::<Result<_>>()?;
         let mut all: Vec<Expr> = measures.iter().map(|m| m.call.clone()).collect();
-        all.extend(measures.iter().filter_map(|m| m.share.as_ref().map(|(share, _)| share.clone())));
+        all.extend(
+            measures.iter().filter_map(|m| m.share.as_ref().map(|(share, _)| share.clone())),
+        );
         let width = all.len();
         for support in &private.supports {
             all.push(counted(&support.column, self.limit()).alias(self.hidden("persons")));
         }
         if sets {
             let [support] = private.supports.as_slice() else {
-                return Err(refusal(Code::NotAllowed, "grouping sets over rows of several kinds of units")
-                    .hint("write one GROUP BY for each set"));
+                return Err(refusal(
+                    Code::NotAllowed,
+                    "grouping sets over rows of several kinds of units",
+                )
+                .hint("write one GROUP BY for each set"));
             };
             if support.is_set {
-                return Err(refusal(Code::NotAllowed, "grouping sets over rows that were grouped before")
-                    .hint("write one GROUP BY for each set"));
+                return Err(refusal(
+                    Code::NotAllowed,
+                    "grouping sets over rows that were grouped before",
+                )
+                .hint("write one GROUP BY for each set"));
             }
             let unit = Expr::Column(support.column.clone());
             let count = datafusion::functions_aggregate::expr_fn::count_distinct(unit);
@@ -690,7 +753,9 @@ impl<'a> Gate<'a> {
             let column = Expr::Column(s.column.clone());
             match s.is_set {
                 true => column,
-                false => persons::together(self.limit()).call(vec![column]).alias(self.hidden("persons")),
+                false => {
+                    persons::together(self.limit()).call(vec![column]).alias(self.hidden("persons"))
+                }
             }
         });
         let width = columns.len();
@@ -715,7 +780,8 @@ impl<'a> Gate<'a> {
         exprs
             .into_iter()
             .map(|expr| {
-                let done = expr.transform(|e| self.subquery(e, Author::Analysis).map_err(Into::into));
+                let done =
+                    expr.transform(|e| self.subquery(e, Author::Analysis).map_err(Into::into));
                 Ok(done?.data)
             })
             .collect()
@@ -733,15 +799,22 @@ impl<'a> Gate<'a> {
                 State::Private(private) => {
                     return Err(refusal(
                         Code::RowLevel,
-                        format!("a subquery in an expression reads rows of {}", tables_of(&private)),
+                        format!(
+                            "a subquery in an expression reads rows of {}",
+                            tables_of(&private)
+                        ),
                     )
-                    .hint("let it give groups: `(SELECT avg(x) FROM …)`, or join on the persons' key"));
+                    .hint(
+                        "let it give groups: `(SELECT avg(x) FROM …)`, or join on the persons' key",
+                    ));
                 }
             };
             Ok(subquery.with_plan(Arc::new(plan)))
         };
         Ok(match expr {
-            Expr::ScalarSubquery(subquery) => Transformed::yes(Expr::ScalarSubquery(inner(&subquery)?)),
+            Expr::ScalarSubquery(subquery) => {
+                Transformed::yes(Expr::ScalarSubquery(inner(&subquery)?))
+            }
             Expr::Exists(mut exists) => {
                 exists.subquery = inner(&exists.subquery)?;
                 Transformed::yes(Expr::Exists(exists))
@@ -764,7 +837,7 @@ impl<'a> Gate<'a> {
     pub(super) fn explain(&self, explain: &Explain) -> Result<LogicalPlan> {
         let inner = self.query(&explain.plan)?;
         let optimized = self.session.optimize(&inner.plan)?;
-        let shown = super::shown(optimized)?;
+        let shown = self.reading.legible(&super::shown(optimized)?);
         let text = |text: &str| Expr::Literal(ScalarValue::Utf8(Some(text.to_string())), None);
         let rows = LogicalPlanBuilder::values(vec![vec![text("logical_plan"), text(&shown)]])?;
         let named = [("column1", "plan_type"), ("column2", "plan")];
@@ -776,12 +849,16 @@ impl<'a> Gate<'a> {
 fn row_level(plan: &LogicalPlan, private: &Private) -> Error {
     let analysis = analysis_within(plan);
     let error = match &analysis {
-        Some((name, grain)) => {
-            refusal(Code::RowLevel, format!("`{name}` gives {grain}, and this role sees groups only"))
-        }
+        Some((name, grain)) => refusal(
+            Code::RowLevel,
+            format!("`{name}` gives {grain}, and this role sees groups only"),
+        ),
         None => refusal(
             Code::RowLevel,
-            format!("the result has rows of {}, and this role sees groups only", tables_of(private)),
+            format!(
+                "the result has rows of {}, and this role sees groups only",
+                tables_of(private)
+            ),
         ),
     };
     match analysis {
@@ -793,7 +870,8 @@ fn row_level(plan: &LogicalPlan, private: &Private) -> Error {
 /// The analysis whose rows a query shows as they are.
 fn analysis_within(plan: &LogicalPlan) -> Option<(String, String)> {
     if let LogicalPlan::Extension(extension) = plan
-        && let Some(Marker { origin: Origin::Analysis { name, grain, .. }, .. }) = Marker::of(extension)
+        && let Some(Marker { origin: Origin::Analysis { name, grain, .. }, .. }) =
+            Marker::of(extension)
     {
         return Some((name.clone(), grain.clone()));
     }
@@ -816,9 +894,15 @@ pub(super) fn tables_of(private: &Private) -> String {
 /// A table as it stands, or the result of another analysis.
 fn is_as_declared(plan: &LogicalPlan) -> bool {
     match plan {
-        LogicalPlan::TableScan(_) => true,
+        // A table that a user has made of answers is not the policy's.
+        LogicalPlan::TableScan(scan) => guarded(&scan.source).is_some(),
         LogicalPlan::SubqueryAlias(alias) => is_as_declared(&alias.input),
-        LogicalPlan::Extension(extension) => Marker::of(extension).is_some(),
+        LogicalPlan::Extension(extension) => {
+            Marker::of(extension).is_some_and(|marker| match marker.origin {
+                Origin::Analysis { .. } => true,
+                Origin::Argument => is_as_declared(&marker.input),
+            })
+        }
         LogicalPlan::Projection(_)
         | LogicalPlan::Filter(_)
         | LogicalPlan::Window(_)
@@ -871,7 +955,10 @@ fn has_subquery(expr: &Expr) -> bool {
     expr.exists(|e| {
         Ok(matches!(
             e,
-            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
+            Expr::ScalarSubquery(_)
+                | Expr::Exists(_)
+                | Expr::InSubquery(_)
+                | Expr::SetComparison(_)
         ))
     })
     .unwrap_or(true)
@@ -964,4 +1051,3 @@ fn no_set_twice(keys: &[Expr]) -> Result<()> {
     }
     Ok(())
 }
-

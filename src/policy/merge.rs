@@ -5,7 +5,9 @@
 //! released like any other, when it has k persons itself.
 
 use datafusion::common::{Column, JoinType, ScalarValue};
-use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, LogicalPlanBuilder, Operator, lit, when};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, LogicalPlan, LogicalPlanBuilder, Operator, lit, when,
+};
 
 use super::gate::{Gate, counted};
 use super::release::{Demand, Release};
@@ -22,7 +24,8 @@ pub(super) fn small_groups(
     k: usize,
 ) -> Result<(LogicalPlan, Vec<Expr>)> {
     let names: Vec<String> = keys.iter().map(|_| gate.hidden("key")).collect();
-    let named = keys.iter().zip(&names).map(|(key, name)| key.clone().unalias().alias(name.clone()));
+    let named =
+        keys.iter().zip(&names).map(|(key, name)| key.clone().unalias().alias(name.clone()));
     let persons = private
         .supports
         .iter()
@@ -34,19 +37,19 @@ pub(super) fn small_groups(
     let large = Release::of(groups, Demand { supports, k, lattice: None })?;
     let is_large = gate.hidden("large");
     let column = |name: &String| Expr::Column(Column::new_unqualified(name.clone()));
-    let listed: Vec<Expr> = names.iter().map(column).chain([lit(true).alias(is_large.clone())]).collect();
+    let listed: Vec<Expr> =
+        names.iter().map(column).chain([lit(true).alias(is_large.clone())]).collect();
     let large = LogicalPlanBuilder::from(large).project(listed)?.build()?;
     let equal = keys.iter().zip(&names).map(|(key, name)| {
         let (left, right) = (Box::new(column(name)), Box::new(key.clone().unalias()));
         Expr::BinaryExpr(BinaryExpr::new(left, Operator::IsNotDistinctFrom, right))
     });
-    let joined = LogicalPlanBuilder::from(large)
-        .join_on(rows, JoinType::Right, equal)?
-        .build()?;
+    let joined = LogicalPlanBuilder::from(large).join_on(rows, JoinType::Right, equal)?.build()?;
     let mut grouped = vec![];
     for name in &names {
         let data_type = joined.schema().field_with_unqualified_name(name)?.data_type().clone();
-        let key = when(column(&is_large), column(name)).otherwise(lit(ScalarValue::try_from(&data_type)?))?;
+        let key = when(column(&is_large), column(name))
+            .otherwise(lit(ScalarValue::try_from(&data_type)?))?;
         grouped.push(key.alias(gate.hidden("group")));
     }
     grouped.push(column(&is_large));

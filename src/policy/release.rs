@@ -63,6 +63,11 @@ pub(super) struct Release {
 impl Release {
     /// Lets the rows of `input` pass that meet the demand, with the columns that are not part of it.
     pub(super) fn of(input: LogicalPlan, demand: Demand) -> Result<LogicalPlan> {
+        let node = Self::new(input, demand)?;
+        Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+    }
+
+    fn new(input: LogicalPlan, demand: Demand) -> Result<Self> {
         let hidden = |i: &usize| {
             demand.supports.contains(i) || demand.lattice.as_ref().is_some_and(|l| l.hides(*i))
         };
@@ -73,8 +78,7 @@ impl Release {
         });
         let schema =
             DFSchema::new_with_metadata(fields.collect(), input.schema().metadata().clone())?;
-        let node = Release { input, demand, kept, schema: Arc::new(schema) };
-        Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+        Ok(Release { input, demand, kept, schema: Arc::new(schema) })
     }
 
     /// A wall: all rows, and nothing is moved through it.
@@ -134,7 +138,8 @@ impl UserDefinedLogicalNodeCore for Release {
             (Some(input), true)
                 if input.schema().fields().len() == self.input.schema().fields().len() =>
             {
-                Ok(Self { input, ..self.clone() })
+                // Types may have been coerced below.
+                Self::new(input, self.demand.clone())
             }
             _ => internal_err!("a release has one input, whose columns stay as they are"),
         }

@@ -33,6 +33,8 @@ pub(super) struct Reading<'a> {
     pub(super) policy: &'a Policy,
     pub(super) purpose: Option<&'a str>,
     names: Cell<usize>,
+    /// What no statement can have foreseen: part of every name that is added to its plan.
+    nonce: String,
 }
 
 /// A table as it may be read.
@@ -53,14 +55,21 @@ pub(super) fn undeclared(name: &str) -> Error {
 }
 
 impl<'a> Reading<'a> {
-    pub(super) fn new(policy: &'a Policy, purpose: Option<&'a str>) -> Self {
-        Self { policy, purpose, names: Cell::new(0) }
+    pub(super) fn new(policy: &'a Policy, purpose: Option<&'a str>) -> Result<Self> {
+        let nonce = getrandom::u64()
+            .map_err(|e| Error::query(format!("the system gives no random numbers: {e}")))?;
+        Ok(Self { policy, purpose, names: Cell::new(0), nonce: format!("-{nonce:016x}") })
     }
 
-    /// A name for a hidden column that no other column has.
+    /// A name for a hidden column that no other column has, and that nobody can write.
     pub(super) fn hidden(&self, what: &str) -> String {
         self.names.set(self.names.get() + 1);
-        format!("#{what}{}", self.names.get())
+        format!("#{what}{}{}", self.names.get(), self.nonce)
+    }
+
+    /// A text about a plan without what is new in every plan.
+    pub(super) fn legible(&self, text: &str) -> String {
+        text.replace(&self.nonce, "")
     }
 
     /// A table for the gate: with the hidden column, and with what is known of its columns.

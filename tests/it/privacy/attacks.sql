@@ -528,6 +528,19 @@ SELECT segment, count(*) FROM rfm_score((SELECT * FROM orders WHERE channel = 's
 -- PRIV001
 SELECT * FROM net_sales()
 
+-- PRIV002 made up rows beside a person's
+SELECT * FROM net_sales((SELECT 'O-VICTIM-1' AS order_id, 'x' AS customer_id, TIMESTAMP '2025-01-01 00:00:00' AS created_timestamp, CAST(1 AS DECIMAL(18, 4)) AS total_line_items_price, CAST(0 AS DECIMAL(18, 4)) AS total_discounts))
+
+-- PRIV002
+CREATE TABLE bait AS SELECT 'O-VICTIM-1' AS order_id, TIMESTAMP '2025-01-01 00:00:00' AS created_timestamp;
+SELECT sku, sum(quantity) FROM unit_sales(orders => bait) GROUP BY sku
+
+-- PRIV002
+SELECT segment, count(*) FROM rfm_score(segments => (SELECT 1 AS r_min, 5 AS r_max, 1 AS f_min, 5 AS f_max, 1 AS m_min, 5 AS m_max, 'all' AS segment)) GROUP BY segment
+
+-- empty a hidden column's name is not to be guessed
+SELECT v.city, count(*) FROM (SELECT 'p' || value AS "#unit1", 'Zzyzxville' AS city FROM generate_series(1, 100)) AS v JOIN customers AS c ON v.city = c.city GROUP BY v.city
+
 -- PRIV002
 SELECT * FROM pareto(orders, id => customer_id, value => total_price)
 

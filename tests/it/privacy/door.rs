@@ -57,11 +57,18 @@ fn a_script_is_asked_the_same() {
 fn the_policy_is_checked_and_explained_for_ci() {
     let (ok, said) = run(&mut program("analyst", &["policy", "check"]));
     assert!(ok && said.contains("orders: private, person in customer_id"), "{said}");
-    assert!(said.contains("order_lines: private, person through order_id = orders.order_id"), "{said}");
+    assert!(
+        said.contains("order_lines: private, person through order_id = orders.order_id"),
+        "{said}"
+    );
     let sql = "SELECT city, count(*) FROM customers GROUP BY city";
     let (ok, said) = run(&mut program("analyst", &["policy", "explain", sql]));
-    assert!(ok && said.contains("groups of at least 5 persons") && said.contains("allowed"), "{said}");
-    let (ok, said) = run(&mut program("analyst", &["-c", "EXPLAIN PRIVACY SELECT email FROM customers"]));
+    assert!(
+        ok && said.contains("groups of at least 5 persons") && said.contains("allowed"),
+        "{said}"
+    );
+    let (ok, said) =
+        run(&mut program("analyst", &["-c", "EXPLAIN PRIVACY SELECT email FROM customers"]));
     assert!(ok && said.contains("refused: PRIV001"), "{said}");
     let (ok, said) = run(&mut program("nobody", &["-c", "SELECT 1"]));
     assert!(!ok && said.contains("`nobody` is not a role"), "{said}");
@@ -71,7 +78,8 @@ fn the_policy_is_checked_and_explained_for_ci() {
     std::fs::write(folder.path().join("key"), "the key of the privacy tests").expect("is written");
     let config = folder.path().join("comptoir.toml");
     let data = shop().path().join("data").display().to_string();
-    std::fs::write(&config, format!("data = [{data:?}]\nprivacy = \"policy.toml\"\n")).expect("is written");
+    std::fs::write(&config, format!("data = [{data:?}]\nprivacy = \"policy.toml\"\n"))
+        .expect("is written");
     let mut command = Command::new(env!("CARGO_BIN_EXE_comptoir"));
     let (ok, said) = run(command.arg("--config").arg(&config).args(["policy", "check"]));
     assert!(!ok && said.contains("did you mean `products`"), "{said}");

@@ -53,7 +53,10 @@ fn the_same_question_in_other_words_gets_the_same_answer() {
                 }
             }
         }
-        engine.query("CREATE VIEW towns AS SELECT city, count(*) AS n FROM customers GROUP BY city").await.expect("is released");
+        engine
+            .query("CREATE VIEW towns AS SELECT city, count(*) AS n FROM customers GROUP BY city")
+            .await
+            .expect("is released");
         let seen = engine.query("SELECT * FROM towns ORDER BY city").await;
         assert_eq!(said(&seen), said(&engine.query(WAYS[0].0).await));
     });
@@ -70,10 +73,33 @@ struct Question {
 }
 
 fn question(random: &mut ChaCha8Rng) -> Question {
-    let pick = |random: &mut ChaCha8Rng, of: &[&str]| of[random.next_u32() as usize % of.len()].to_string();
-    let keys = ["a", "b", "a, b", "date_trunc('month', day)", "left(b, 1)", "CASE WHEN n >= 2 THEN 'x' ELSE 'y' END"];
-    let calls = ["count(*)", "sum(x)", "avg(x)", "count(DISTINCT person)", "sum(n)", "stddev(x)", "count(b)"];
-    let filters = ["", "WHERE a = 'u'", "WHERE n BETWEEN 1 AND 2", "WHERE b IN ('p1', 'p2') AND n <> 3", "WHERE a IS NULL OR a = 'v'"];
+    let pick = |random: &mut ChaCha8Rng, of: &[&str]| {
+        of[random.next_u32() as usize % of.len()].to_string()
+    };
+    let keys = [
+        "a",
+        "b",
+        "a, b",
+        "date_trunc('month', day)",
+        "left(b, 1)",
+        "CASE WHEN n >= 2 THEN 'x' ELSE 'y' END",
+    ];
+    let calls = [
+        "count(*)",
+        "sum(x)",
+        "avg(x)",
+        "count(DISTINCT person)",
+        "sum(n)",
+        "stddev(x)",
+        "count(b)",
+    ];
+    let filters = [
+        "",
+        "WHERE a = 'u'",
+        "WHERE n BETWEEN 1 AND 2",
+        "WHERE b IN ('p1', 'p2') AND n <> 3",
+        "WHERE a IS NULL OR a = 'v'",
+    ];
     let after = ["true", "count(*) > 1", "sum(n) <> 7", "1 / (count(*) - 2) >= 0"];
     let (key, call, filter) = (pick(random, &keys), pick(random, &calls), pick(random, &filters));
     let k = if call.starts_with("stddev") { 3 * K } else { K };
@@ -81,32 +107,45 @@ fn question(random: &mut ChaCha8Rng) -> Question {
     let (asked, truth, may_hide_more) = match random.next_u32() % 5 {
         0 => {
             let asked = format!("SELECT {call} AS m FROM visits {filter}");
-            let truth = format!("SELECT m FROM (SELECT {call} AS m, count(DISTINCT person) AS p FROM visits {filter}) AS t WHERE p >= {k}");
+            let truth = format!(
+                "SELECT m FROM (SELECT {call} AS m, count(DISTINCT person) AS p FROM visits {filter}) AS t WHERE p >= {k}"
+            );
             (asked, truth, false)
         }
         1 => {
             let having = pick(random, &after);
             let groups = format!("FROM (SELECT * FROM visits) AS t {filter} GROUP BY {key}");
             let asked = format!("SELECT {key}, {call} AS m {groups} HAVING {having}");
-            let truth = format!("SELECT * FROM (SELECT {key}, {call} AS m, count(*) AS c, sum(n) AS s {groups} HAVING {enough}) AS t WHERE {}", having.replace("count(*)", "c").replace("sum(n)", "s").replace("1 / (c - 2) >= 0", "true"));
+            let truth = format!(
+                "SELECT * FROM (SELECT {key}, {call} AS m, count(*) AS c, sum(n) AS s {groups} HAVING {enough}) AS t WHERE {}",
+                having
+                    .replace("count(*)", "c")
+                    .replace("sum(n)", "s")
+                    .replace("1 / (c - 2) >= 0", "true")
+            );
             // What was added for the condition is taken off again.
             let listed = if key == "a, b" { 2 } else { 1 };
             (asked, format!("-- {listed}\n{truth}"), false)
         }
         2 => {
-            let inner = format!("SELECT person, CASE WHEN count(*) >= 2 THEN 'many' ELSE 'few' END AS g FROM visits {filter} GROUP BY person");
+            let inner = format!(
+                "SELECT person, CASE WHEN count(*) >= 2 THEN 'many' ELSE 'few' END AS g FROM visits {filter} GROUP BY person"
+            );
             let asked = format!("SELECT g, count(*) AS m FROM ({inner}) AS t GROUP BY g");
             let truth = format!("{asked} HAVING count(DISTINCT person) >= {K}");
             (asked, truth, false)
         }
         3 => {
-            let asked = format!("SELECT a, b, {call} AS m FROM visits {filter} GROUP BY ROLLUP (a, b)");
+            let asked =
+                format!("SELECT a, b, {call} AS m FROM visits {filter} GROUP BY ROLLUP (a, b)");
             let truth = format!("{asked} HAVING {enough}");
             (asked, truth, true)
         }
         _ => {
             let call = call.replace("person", "v.person");
-            let asked = format!("SELECT v.a, {call} AS m FROM visits AS v JOIN persons AS p ON v.person = p.person GROUP BY v.a");
+            let asked = format!(
+                "SELECT v.a, {call} AS m FROM visits AS v JOIN persons AS p ON v.person = p.person GROUP BY v.a"
+            );
             let truth = format!("{asked} HAVING {}", enough.replace("person", "v.person"));
             (asked, truth, false)
         }
@@ -123,7 +162,12 @@ fn visits(random: &mut ChaCha8Rng, persons: usize) -> Vec<(usize, String)> {
             let b = ["'p1'", "'p2'", "'q1'"][random.next_u32() as usize % 3];
             let (n, x) = (random.next_u32() % 4, random.next_u32() % 50);
             let month = 1 + random.next_u32() % 3;
-            rows.push((person, format!("('P{person}', {a}, {b}, {n}, {x}.5, TIMESTAMP '2025-0{month}-03 10:00:00')")));
+            rows.push((
+                person,
+                format!(
+                    "('P{person}', {a}, {b}, {n}, {x}.5, TIMESTAMP '2025-0{month}-03 10:00:00')"
+                ),
+            ));
         }
     }
     rows
@@ -180,7 +224,10 @@ async fn truth(owner: &Engine, question: &Question) -> Vec<String> {
     let mut rows = lines(&said(&all));
     if let Some(listed) = question.truth.strip_prefix("-- ").and_then(|t| t.split('\n').next()) {
         let kept = 2 + listed.parse::<usize>().expect("a number of keys");
-        rows = rows.iter().map(|r| format!("{}|", r.split('|').take(kept).collect::<Vec<_>>().join("|"))).collect();
+        rows = rows
+            .iter()
+            .map(|r| format!("{}|", r.split('|').take(kept).collect::<Vec<_>>().join("|")))
+            .collect();
         rows.sort();
     }
     rows
@@ -201,7 +248,8 @@ fn what_is_released_rests_on_k_persons_whatever_is_asked() {
             let mut whole: Vec<(Vec<String>, Vec<String>)> = vec![];
             // Everybody, then everybody but one, for some of them.
             for gone in [None, Some(0), Some(3), Some(persons - 1)] {
-                let some: Vec<(usize, String)> = rows.iter().filter(|(p, _)| Some(*p) != gone).cloned().collect();
+                let some: Vec<(usize, String)> =
+                    rows.iter().filter(|(p, _)| Some(*p) != gone).cloned().collect();
                 let (owner, analyst) = shop_of(&some, folder.path()).await;
                 for (i, question) in questions.iter().enumerate() {
                     let shown = analyst.query(&question.asked).await;
@@ -209,7 +257,11 @@ fn what_is_released_rests_on_k_persons_whatever_is_asked() {
                     let Ok(_) = &shown else { panic!("{}\n{}", question.asked, said(&shown)) };
                     let shown = lines(&said(&shown));
                     match question.may_hide_more {
-                        true => assert!(shown.iter().all(|r| expected.contains(r)), "{}\n{shown:?}\n{expected:?}", question.asked),
+                        true => assert!(
+                            shown.iter().all(|r| expected.contains(r)),
+                            "{}\n{shown:?}\n{expected:?}",
+                            question.asked
+                        ),
                         false => assert_eq!(shown, expected, "{}", question.asked),
                     }
                     released += shown.len();
@@ -224,13 +276,22 @@ fn what_is_released_rests_on_k_persons_whatever_is_asked() {
                 }
             }
             // Fewer than k persons in all: nothing is ever released, whatever they did.
-            let few: Vec<(usize, String)> = rows.iter().filter(|(p, _)| *p < K - 1).cloned().collect();
+            let few: Vec<(usize, String)> =
+                rows.iter().filter(|(p, _)| *p < K - 1).cloned().collect();
             let (_, analyst) = shop_of(&few, folder.path()).await;
             for question in &questions {
                 let shown = analyst.query(&question.asked).await;
-                assert!(shown.is_ok() && lines(&said(&shown)).is_empty(), "{}\n{}", question.asked, said(&shown));
+                assert!(
+                    shown.is_ok() && lines(&said(&shown)).is_empty(),
+                    "{}\n{}",
+                    question.asked,
+                    said(&shown)
+                );
             }
         }
-        assert!(released > 100 && unchanged > 5, "{released} rows were released, {unchanged} answers stayed");
+        assert!(
+            released > 100 && unchanged > 5,
+            "{released} rows were released, {unchanged} answers stayed"
+        );
     });
 }

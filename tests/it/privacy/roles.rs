@@ -31,8 +31,16 @@ fn a_pseudonymised_role_sees_rows_and_knows_nobody() {
         let joined = "SELECT count(*) FROM customers AS c JOIN orders AS o USING (customer_id) JOIN order_lines AS l ON o.order_id = l.order_id";
         let owner = shop().open("owner").await;
         assert_eq!(number(&engine, joined).await, number(&owner, joined).await);
-        assert_eq!(number(&engine, "SELECT count(*) FROM customers WHERE customer_id = 'VICTIM-4242'").await, 0);
-        assert_eq!(number(&owner, "SELECT count(*) FROM customers WHERE customer_id = 'VICTIM-4242'").await, 1);
+        assert_eq!(
+            number(&engine, "SELECT count(*) FROM customers WHERE customer_id = 'VICTIM-4242'")
+                .await,
+            0
+        );
+        assert_eq!(
+            number(&owner, "SELECT count(*) FROM customers WHERE customer_id = 'VICTIM-4242'")
+                .await,
+            1
+        );
         // Neither a plan nor an error gives the key or a value away.
         let plan = said(&engine.query("EXPLAIN SELECT customer_id FROM customers").await);
         assert!(!plan.contains("the key of"), "{plan}");
@@ -47,7 +55,14 @@ fn a_pseudonymised_role_sees_rows_and_knows_nobody() {
 fn an_owner_sees_everything_and_makes_tables_that_stay_closed() {
     blocking(async {
         let engine = shop().open("owner").await;
-        assert_eq!(number(&engine, "SELECT count(*) FROM customers WHERE email = 'zoe.quatrefages@private.example'").await, 1);
+        assert_eq!(
+            number(
+                &engine,
+                "SELECT count(*) FROM customers WHERE email = 'zoe.quatrefages@private.example'"
+            )
+            .await,
+            1
+        );
         engine.query("CREATE TABLE kept AS SELECT * FROM customers").await.expect("creates");
         engine.query("INSERT INTO kept SELECT * FROM customers").await.expect("inserts");
         assert_eq!(number(&engine, "SELECT count(*) FROM kept").await, 122);
@@ -100,7 +115,11 @@ fn rows_whose_retention_has_run_out_are_gone_for_everybody() {
             let engine = Engine::open(&config).await.expect("opens");
             let open = shop().open("owner").await;
             let young = "SELECT count(*) FROM orders WHERE created_timestamp >= '2025-06-01'";
-            assert_eq!(number(&engine, "SELECT count(*) FROM orders").await, number(&open, young).await, "{role}");
+            assert_eq!(
+                number(&engine, "SELECT count(*) FROM orders").await,
+                number(&open, young).await,
+                "{role}"
+            );
         }
     });
 }
@@ -121,7 +140,10 @@ fn groups_can_be_merged_and_sums_that_one_person_dominates_are_hidden() {
         let france = sums.lines().find(|l| l.contains("| FR")).expect("is there");
         assert!(france.contains("|   ") && !france.contains("1185"), "{sums}");
         let belgium = sums.lines().find(|l| l.contains("| BE")).expect("is there");
-        assert!(belgium.split('|').nth(2).is_some_and(|s| s.trim().parse::<f64>().is_ok()), "{sums}");
+        assert!(
+            belgium.split('|').nth(2).is_some_and(|s| s.trim().parse::<f64>().is_ok()),
+            "{sums}"
+        );
     });
 }
 
@@ -137,18 +159,32 @@ fn every_statement_is_in_the_log_before_it_runs_and_no_value_is() {
     };
     blocking(async {
         let analyst = Engine::open(&config("analyst")).await.expect("opens");
-        analyst.query("SELECT city, count(*) FROM customers WHERE country_code = 'FR' GROUP BY city").await.expect("is allowed");
-        for sql in ["SELECT count(*) FROM customers WHERE email = 'zoe.quatrefages@private.example'", "SELECT nothing FROM customers"] {
+        analyst
+            .query("SELECT city, count(*) FROM customers WHERE country_code = 'FR' GROUP BY city")
+            .await
+            .expect("is allowed");
+        for sql in [
+            "SELECT count(*) FROM customers WHERE email = 'zoe.quatrefages@private.example'",
+            "SELECT nothing FROM customers",
+        ] {
             analyst.query(sql).await.expect_err(sql);
         }
         let error = analyst.query("SELECT * FROM sys.audit").await.expect_err("is for owners");
         assert!(!error.message.contains("quatrefages"), "{error}");
-        let log = std::fs::read_to_string(folder.path().join("log/audit-00000001.jsonl")).expect("is there");
+        let log = std::fs::read_to_string(folder.path().join("log/audit-00000001.jsonl"))
+            .expect("is there");
         assert!(!log.contains("quatrefages") && !log.contains("'FR'"), "{log}");
         let owner = Engine::open(&config("owner")).await.expect("opens");
         let sql = "SELECT event, role, verdict, rule, text, columns, rows, chain_holds FROM sys.audit WHERE role = 'analyst' OR event = 'end' ORDER BY time LIMIT 4";
         let seen = said(&owner.query(sql).await);
-        for word in ["allowed", "refused", "PRIV002", "customers.city (quasi)", "WHERE country_code = ?", "| true"] {
+        for word in [
+            "allowed",
+            "refused",
+            "PRIV002",
+            "customers.city (quasi)",
+            "WHERE country_code = ?",
+            "| true",
+        ] {
             assert!(seen.contains(word), "`{word}` is not in\n{seen}");
         }
         assert!(!seen.contains("false"), "{seen}");
@@ -156,7 +192,8 @@ fn every_statement_is_in_the_log_before_it_runs_and_no_value_is() {
         let log = folder.path().join("log");
         std::fs::remove_dir_all(&log).expect("removes");
         std::fs::write(&log, "a file where the folder was").expect("writes");
-        let error = owner.query("SELECT count(*) FROM customers").await.expect_err("no log, no answer");
+        let error =
+            owner.query("SELECT count(*) FROM customers").await.expect_err("no log, no answer");
         assert_eq!(error.kind, comptoir::error::Kind::Resource, "{error}");
     });
 }
@@ -184,20 +221,50 @@ async fn demo_shop(folder: &std::path::Path) -> (Engine, Engine) {
 
 /// What an analyst asks of the analyses, and how the answer compares with the owner's.
 const ANALYSES: &[(&str, Compared)] = &[
-    ("SELECT segment, count(*) AS n, avg(monetary) AS m, avg(recency_days) AS r FROM rfm_score() GROUP BY segment ORDER BY segment", Compared::Part),
-    ("SELECT segment_label, r_score, count(*) AS n FROM rfm_score() WHERE is_scored AND r_score >= 3 GROUP BY segment_label, r_score ORDER BY 1, 2", Compared::Part),
+    (
+        "SELECT segment, count(*) AS n, avg(monetary) AS m, avg(recency_days) AS r FROM rfm_score() GROUP BY segment ORDER BY segment",
+        Compared::Part,
+    ),
+    (
+        "SELECT segment_label, r_score, count(*) AS n FROM rfm_score() WHERE is_scored AND r_score >= 3 GROUP BY segment_label, r_score ORDER BY 1, 2",
+        Compared::Part,
+    ),
     ("SELECT * FROM rfm_thresholds() ORDER BY measure, score", Compared::Not),
-    ("SELECT * FROM rfm_transitions(from_date => '2025-06-30', to_date => '2025-12-31') ORDER BY customers DESC, from_segment, to_segment LIMIT 5", Compared::Not),
+    (
+        "SELECT * FROM rfm_transitions(from_date => '2025-06-30', to_date => '2025-12-31') ORDER BY customers DESC, from_segment, to_segment LIMIT 5",
+        Compared::Not,
+    ),
     ("SELECT * FROM attribution_report() ORDER BY channel", Compared::Part),
-    ("SELECT * FROM attribution_paths() ORDER BY total_conversions DESC, path LIMIT 3", Compared::Not),
+    (
+        "SELECT * FROM attribution_paths() ORDER BY total_conversions DESC, path LIMIT 3",
+        Compared::Not,
+    ),
     ("SELECT * FROM channel_profit() ORDER BY channel", Compared::Not),
-    ("SELECT channel, sum(credit_revenue) AS r FROM weighted_attribution() GROUP BY channel ORDER BY channel", Compared::Not),
-    ("SELECT sku, units_sold, net_revenue, margin_rate FROM sku_true_cost() ORDER BY sku", Compared::Part),
-    ("SELECT quadrant, count(*) AS products FROM product_matrix() GROUP BY quadrant ORDER BY quadrant", Compared::Not),
+    (
+        "SELECT channel, sum(credit_revenue) AS r FROM weighted_attribution() GROUP BY channel ORDER BY channel",
+        Compared::Not,
+    ),
+    (
+        "SELECT sku, units_sold, net_revenue, margin_rate FROM sku_true_cost() ORDER BY sku",
+        Compared::Part,
+    ),
+    (
+        "SELECT quadrant, count(*) AS products FROM product_matrix() GROUP BY quadrant ORDER BY quadrant",
+        Compared::Not,
+    ),
     ("SELECT sku, elasticity, n_obs FROM price_elasticity() ORDER BY sku", Compared::Not),
-    ("SELECT date_trunc('month', created_timestamp) AS m, count(*) AS orders, sum(net_sales) AS s FROM net_sales() GROUP BY 1 ORDER BY 1", Compared::Part),
-    ("SELECT sku, sum(quantity) AS q, sum(net_sales) AS s FROM unit_sales() GROUP BY sku ORDER BY sku", Compared::Part),
-    ("SELECT total > 0 AS is_some FROM pareto_summary(unit_sales_of_skus, id => sku, value => s)", Compared::Not),
+    (
+        "SELECT date_trunc('month', created_timestamp) AS m, count(*) AS orders, sum(net_sales) AS s FROM net_sales() GROUP BY 1 ORDER BY 1",
+        Compared::Part,
+    ),
+    (
+        "SELECT sku, sum(quantity) AS q, sum(net_sales) AS s FROM unit_sales() GROUP BY sku ORDER BY sku",
+        Compared::Part,
+    ),
+    (
+        "SELECT total > 0 AS is_some FROM pareto_summary(unit_sales_of_skus, id => sku, value => s)",
+        Compared::Not,
+    ),
 ];
 
 #[derive(Clone, Copy, PartialEq)]
@@ -234,7 +301,9 @@ fn every_analysis_is_useful_to_an_analyst() {
             }
         }
         assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), ANALYSES.len(), wrong.join("\n"));
-        for sql in ["SELECT * FROM rfm_score()", "SELECT * FROM net_sales()", "SELECT * FROM unit_sales()"] {
+        for sql in
+            ["SELECT * FROM rfm_score()", "SELECT * FROM net_sales()", "SELECT * FROM unit_sales()"]
+        {
             let error: Error = analyst.query(sql).await.expect_err(sql);
             assert_eq!(code_of(&error), Some("PRIV001"), "{sql}: {error}");
             assert!(error.hints.iter().any(|h| h.contains("GROUP BY")), "{sql}: {:?}", error.hints);
