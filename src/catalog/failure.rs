@@ -59,7 +59,7 @@ pub async fn explain_failure(
         };
         // A store that cannot be reached is no fault of the data.
         let kind = match found.kind {
-            Kind::Retry | Kind::Resource => found.kind,
+            Kind::Retry | Kind::Resource | Kind::Denied | Kind::Unsupported => found.kind,
             Kind::Query | Kind::Usage | Kind::Interrupted => Kind::Query,
         };
         return Error { kind, ..found };
