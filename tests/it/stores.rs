@@ -156,11 +156,7 @@ fn a_bucket_is_read_as_a_folder_is() {
         ("SELECT * FROM 's3://shop/empty.csv'", 2, "is empty"),
         ("SELECT * FROM 's3://shop/broken.parquet'", 2, "cut short or damaged"),
         ("SELECT * FROM 'ftp://shop/a.csv'", 2, "there is no store for `ftp://`"),
-        (
-            "SELECT * FROM 's3://k:wJalrXUtnFEMI-TOPSECRET@shop/a.csv'",
-            2,
-            "holds a user or a password",
-        ),
+        ("SELECT * FROM 's3://k:password@shop/a.csv'", 2, "holds a user or a password"),
     ] {
         let (found, _, error) = moto.query(&place, sql);
         assert_eq!(found, code, "{sql}: {error}");
