@@ -58,6 +58,7 @@
 -- grain    journey: one row per order, model and position of its journey, or one unattributed row;
 --          touch: one row per touch, model and period with credits, one for a touch without, and one unattributed row per
 --          customer, model and period
+-- groups   channel, campaign, touch_index, path_length, role, model, path, conversion_period
 -- source   first share, the middle share equally, last share; a journey of two gives first + middle / 2 and last + middle / 2
 --          (DP6 marketing_attribution_models 1.0.10), which is one half each for 30/40/30 (Snowplow's rule for two);
 --          time decay 0.5 ^ (age / half_life), normalised (DP6 2.1.1); Shapley with the worth of a set of channels being the

@@ -60,9 +60,9 @@ pub(super) fn suppress(
         }
     }
     // Each round hides a row or is the last.
-    while families.iter().fold(false, |changed, family| {
-        family.hide_one_more(counts.values(), &mut shown, k as i64) || changed
-    }) {}
+    while families.iter().any(|family| family.hide_one_more(counts.values(), &mut shown, k as i64))
+    {
+    }
     Ok(shown.into_iter().map(Some).collect())
 }
 

@@ -3,13 +3,10 @@
 
 //! Texts and plans without their constants, for the audit log and for `EXPLAIN`.
 
-use std::ops::ControlFlow;
-
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use crate::error::Result;
@@ -35,10 +32,7 @@ pub(super) fn text(sql: &str) -> String {
                 // A quoted name may be a path, or a word that somebody wants to be remembered.
                 shown.push_str(HIDDEN);
             }
-            Token::Word(word) => {
-                debug_assert!(word.keyword != Keyword::NoKeyword || !word.value.is_empty());
-                shown.push_str(&word.value);
-            }
+            Token::Word(word) => shown.push_str(&word.value),
             Token::EOF => {}
             other => match is_constant(&other) {
                 true => shown.push_str(HIDDEN),
@@ -95,7 +89,6 @@ pub(super) fn plan(plan: LogicalPlan) -> Result<LogicalPlan> {
         LogicalPlan::Values(_) | LogicalPlan::Limit(_) => Ok(Transformed::no(node)),
         other => other.map_expressions(|e| e.transform(hidden)),
     })?;
-    let _ = ControlFlow::<()>::Continue(());
     Ok(done.data)
 }
 

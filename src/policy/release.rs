@@ -189,6 +189,15 @@ impl ReleaseExec {
     }
 }
 
+impl ReleaseExec {
+    /// The same over another input.
+    fn over(&self, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        let Some(child) = children.pop() else { return internal_err!("ReleaseExec has one child") };
+        let (demand, kept) = (self.demand.clone(), self.kept.clone());
+        Ok(Arc::new(Self::new(child, demand, kept, Arc::clone(&self.schema))))
+    }
+}
+
 impl DisplayAs for ReleaseExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ReleaseExec: {}", shown(&self.demand))
@@ -228,22 +237,14 @@ impl ExecutionPlan for ReleaseExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
         _options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.with_new_children(children)
+        self.over(children)
     }
 
     fn with_new_children(
         self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        match children.pop() {
-            Some(child) => Ok(Arc::new(Self::new(
-                child,
-                self.demand.clone(),
-                self.kept.clone(),
-                Arc::clone(&self.schema),
-            ))),
-            None => internal_err!("ReleaseExec has one child"),
-        }
+        self.over(children)
     }
 
     fn execute(

@@ -71,9 +71,9 @@ pub(super) fn pass(gate: &Gate, plan: LogicalPlan) -> Result<LogicalPlan> {
             | WriteOp::Update
             | WriteOp::Ctas
             | WriteOp::Truncate
-            | WriteOp::MergeInto(_)
+            | WriteOp::MergeInto(_) => Err(protected(dml.table_name.table(), "changed")),
             // Upstream reserves the right to add kinds of writing: they are refused.
-            | _ => Err(protected(dml.table_name.table(), "changed")),
+            _ => Err(protected(dml.table_name.table(), "written to")),
         },
         LogicalPlan::Ddl(ddl) => define(gate, ddl),
         LogicalPlan::Statement(statement) => Err(word(&statement)),
