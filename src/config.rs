@@ -141,10 +141,14 @@ impl Config {
             read_only: written.read_only,
             as_of: None,
             views: written.views,
-            server: [("serve", written.serve), ("users", written.users), ("tokens", written.tokens)]
-                .into_iter()
-                .map(|(name, table)| (name.to_string(), toml::Value::Table(table)))
-                .collect(),
+            server: [
+                ("serve", written.serve),
+                ("users", written.users),
+                ("tokens", written.tokens),
+            ]
+            .into_iter()
+            .map(|(name, table)| (name.to_string(), toml::Value::Table(table)))
+            .collect(),
             folder: folder.to_path_buf(),
         })
     }

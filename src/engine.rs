@@ -24,7 +24,7 @@ mod sessions;
 
 pub use check::Checked;
 pub use describe::Described;
-pub use ingest::{Ingest, IfExists};
+pub use ingest::{IfExists, Ingest};
 pub use listing::{Listed, Relation};
 pub use prepared::literal;
 pub use rehearse::Rehearsed;

@@ -76,6 +76,7 @@ pub mod statement;
 mod engine;
 
 pub use engine::{
-    Checked, Described, Engine, IfExists, Ingest, Listed, Outcome, Rehearsed, Relation, literal, register,
+    Checked, Described, Engine, IfExists, Ingest, Listed, Outcome, Rehearsed, Relation, literal,
+    register,
 };
 pub use error::{Error, Result};

@@ -282,7 +282,11 @@ fn add_user(options: &Options, user: &User, remark: fn(&str)) -> Result<(), Erro
             let token = comptoir::serve::user::token(&file, user)?;
             let mut out = std::io::stdout();
             writeln!(out, "{token}").map_err(Error::from)?;
-            remark(&format!("`{}` is in `{}`; its token is shown this once", user.name, file.display()));
+            remark(&format!(
+                "`{}` is in `{}`; its token is shown this once",
+                user.name,
+                file.display()
+            ));
         }
     }
     Ok(())

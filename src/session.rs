@@ -26,8 +26,8 @@ use crate::expand::TableFunctions;
 use crate::library::Library;
 use crate::policy::{Rights, Who};
 
-pub(crate) use published::check as check_published;
 pub use published::ANALYSES;
+pub(crate) use published::check as check_published;
 
 /// How many memory consumers an error about memory names.
 const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
@@ -102,7 +102,7 @@ impl Shared {
             .build();
         let ctx = SessionContext::new_with_state(state);
         let functions = add_functions(&ctx, self.library.clone())?;
-        published::install(&ctx, config, &self.library);
+        published::install(&ctx, config, &self.library, who);
         // A path on the server's disk is nobody's business but its owner's.
         if who.rights == Rights::Admin {
             catalog::install(&ctx);

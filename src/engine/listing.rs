@@ -120,8 +120,7 @@ impl Engine {
                 .filter_map(|i| columns.fields().get(i).map(|f| f.name().clone()))
                 .collect();
             Ok(Some(Relation {
-                view: table.table_type() == TableType::View
-                    || listed.schema == INFORMATION_SCHEMA,
+                view: table.table_type() == TableType::View || listed.schema == INFORMATION_SCHEMA,
                 primary_key,
                 meanings: self.meanings(&listed.name)?,
                 schema: columns,
@@ -143,7 +142,8 @@ impl Engine {
     /// The functions of one row, with the section of the manual that each is in.
     pub fn functions(&self) -> Vec<(String, String)> {
         let state = self.ctx.state();
-        let section = |f: &ScalarUDF| f.documentation().map_or("", |d| d.doc_section.label).to_string();
+        let section =
+            |f: &ScalarUDF| f.documentation().map_or("", |d| d.doc_section.label).to_string();
         let mut functions: Vec<(String, String)> =
             state.scalar_functions().iter().map(|(name, f)| (name.clone(), section(f))).collect();
         functions.sort();

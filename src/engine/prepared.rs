@@ -28,12 +28,7 @@ pub(super) struct Prepared(HashMap<String, (Vec<SqlType>, Sql)>);
 
 impl Prepared {
     /// `PREPARE name (types) AS statement`
-    pub(super) fn add(
-        &mut self,
-        name: &str,
-        types: &[SqlType],
-        statement: &Sql,
-    ) -> Result<()> {
+    pub(super) fn add(&mut self, name: &str, types: &[SqlType], statement: &Sql) -> Result<()> {
         if self.0.contains_key(name) {
             return Err(Error::query(format!("the statement `{name}` is prepared already"))
                 .hint(format!("`DEALLOCATE {name}` first")));
@@ -166,9 +161,8 @@ pub fn literal(value: &ScalarValue, wanted: Option<&DataType>) -> Result<Expr> {
 
 fn plain(value: &ScalarValue) -> Result<Expr> {
     let number = |text: String| Expr::Value(Value::Number(text, false).with_empty_span());
-    let text = |text: &str| {
-        Expr::Value(Value::SingleQuotedString(text.to_string()).with_empty_span())
-    };
+    let text =
+        |text: &str| Expr::Value(Value::SingleQuotedString(text.to_string()).with_empty_span());
     match value {
         ScalarValue::Boolean(Some(b)) => Ok(Expr::Value(Value::Boolean(*b).with_empty_span())),
         ScalarValue::Int64(Some(n)) => Ok(number(n.to_string())),
@@ -192,7 +186,9 @@ fn plain(value: &ScalarValue) -> Result<Expr> {
         | ScalarValue::Time64Microsecond(Some(n))
         | ScalarValue::Time64Nanosecond(Some(n))
         | ScalarValue::Date64(Some(n)) => arrow_cast(number(n.to_string()), &value.data_type()),
-        ScalarValue::Date32(Some(n)) | ScalarValue::Time32Second(Some(n)) | ScalarValue::Time32Millisecond(Some(n)) => {
+        ScalarValue::Date32(Some(n))
+        | ScalarValue::Time32Second(Some(n))
+        | ScalarValue::Time32Millisecond(Some(n)) => {
             arrow_cast(arrow_cast(number(n.to_string()), &DataType::Int32)?, &value.data_type())
         }
         value if value.data_type().is_numeric() || value.data_type().is_string() => {

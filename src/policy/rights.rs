@@ -35,11 +35,10 @@ impl Gate for Allowed {
             })
         })?;
         match refused {
-            Some((rights, what)) => Err(Error::new(
-                Kind::Denied,
-                format!("a {} cannot {what}", self.0.word()),
-            )
-            .note(format!("it takes the rights of a {}", rights.word()))),
+            Some((rights, what)) => {
+                Err(Error::new(Kind::Denied, format!("a {} cannot {what}", self.0.word()))
+                    .note(format!("it takes the rights of a {}", rights.word())))
+            }
             None => Ok(()),
         }
     }
@@ -79,7 +78,8 @@ fn setting(name: &str) -> Option<(Rights, String)> {
         "timezone" | "time.zone" => "datafusion.execution.time_zone",
         name => name,
     };
-    let free = SETTINGS.iter().any(|s| if s.ends_with('.') { name.starts_with(s) } else { name == *s });
+    let free =
+        SETTINGS.iter().any(|s| if s.ends_with('.') { name.starts_with(s) } else { name == *s });
     (!free).then(|| (Rights::Admin, format!("change the setting `{name}`")))
 }
 

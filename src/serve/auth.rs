@@ -199,7 +199,8 @@ impl Server {
     /// A token to go on with, and the session that it stands for.
     pub(super) fn new_token(&self, who: &Who) -> Result<(String, String), Status> {
         let lifetime = self.settings.limits.token_lifetime;
-        let token = Sealed::new(Purpose::Token, &who.user, lifetime).map_err(super::status::plain)?;
+        let token =
+            Sealed::new(Purpose::Token, &who.user, lifetime).map_err(super::status::plain)?;
         Ok((BASE64_URL_SAFE_NO_PAD.encode(self.sealer.seal(&token)), token.number()))
     }
 
@@ -303,7 +304,10 @@ mod tests {
         };
         let who = by_jwt(&jwt(secret), &claims(&|_| {})).expect("is good");
         // No more than the configuration lets a token give.
-        assert_eq!((who.user.as_str(), who.role.as_str(), who.rights), ("ann", "writer", Rights::Writer));
+        assert_eq!(
+            (who.user.as_str(), who.role.as_str(), who.rights),
+            ("ann", "writer", Rights::Writer)
+        );
         for change in [
             &(|c: &mut serde_json::Value| c["iss"] = "https://other".into()) as &dyn Fn(&mut _),
             &|c| c["aud"] = "other".into(),
@@ -323,7 +327,9 @@ mod tests {
 
     #[test]
     fn the_rights_of_the_anonymous_are_those_of_a_reader_unless_said() {
-        for (text, rights) in [("", Rights::Reader), ("[serve]\nanonymous = \"writer\"", Rights::Writer)] {
+        for (text, rights) in
+            [("", Rights::Reader), ("[serve]\nanonymous = \"writer\"", Rights::Writer)]
+        {
             let config = Config::parse(text, Path::new("")).expect("parses");
             let settings = Settings::read(&config, &Default::default()).expect("reads");
             assert_eq!(anonymous(&settings).rights, rights);

@@ -14,7 +14,11 @@ use super::{Caller, Server, status, ticket};
 use crate::policy::Rights;
 
 /// Stops a query, or sees to it that it never starts.
-pub(super) fn cancel(server: &Server, caller: &Caller, info: &FlightInfo) -> Result<CancelStatus, Status> {
+pub(super) fn cancel(
+    server: &Server,
+    caller: &Caller,
+    info: &FlightInfo,
+) -> Result<CancelStatus, Status> {
     let mut found = CancelStatus::NotCancellable;
     for endpoint in &info.endpoint {
         let Some(sealed) = opened(server, endpoint.ticket.as_ref())? else { continue };

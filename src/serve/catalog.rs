@@ -9,9 +9,7 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, StringArray};
 use arrow::compute::like;
 use arrow::datatypes::{Field, Schema};
-use arrow_flight::sql::metadata::{
-    GetCatalogsBuilder, GetDbSchemasBuilder, GetTablesBuilder,
-};
+use arrow_flight::sql::metadata::{GetCatalogsBuilder, GetDbSchemasBuilder, GetTablesBuilder};
 use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTableTypes, CommandGetTables};
 use tonic::Status;
 
@@ -32,7 +30,10 @@ pub(super) fn catalogs(engine: &dyn Desk) -> Result<RecordBatch, Status> {
     builder.build().map_err(|e| status::flight(e, ""))
 }
 
-pub(super) fn schemas(engine: &dyn Desk, query: &CommandGetDbSchemas) -> Result<RecordBatch, Status> {
+pub(super) fn schemas(
+    engine: &dyn Desk,
+    query: &CommandGetDbSchemas,
+) -> Result<RecordBatch, Status> {
     let mut builder = GetDbSchemasBuilder::new(None::<String>, None::<String>);
     for (catalog, schema) in engine.schemas() {
         if catalog_fits(&catalog, query.catalog.as_deref())?
@@ -50,7 +51,10 @@ pub(super) fn table_types() -> Result<RecordBatch, Status> {
     builder.build().map_err(|e| status::flight(e, ""))
 }
 
-pub(super) async fn tables(engine: &dyn Desk, query: &CommandGetTables) -> Result<RecordBatch, Status> {
+pub(super) async fn tables(
+    engine: &dyn Desk,
+    query: &CommandGetTables,
+) -> Result<RecordBatch, Status> {
     let mut builder = GetTablesBuilder::new(
         None::<String>,
         None::<String>,
@@ -89,7 +93,12 @@ pub(super) async fn tables(engine: &dyn Desk, query: &CommandGetTables) -> Resul
     builder.build().map_err(|e| status::flight(e, ""))
 }
 
-fn append(builder: &mut GetTablesBuilder, listed: &Listed, kind: &str, schema: &Schema) -> Result<(), Status> {
+fn append(
+    builder: &mut GetTablesBuilder,
+    listed: &Listed,
+    kind: &str,
+    schema: &Schema,
+) -> Result<(), Status> {
     builder
         .append(&listed.catalog, &listed.schema, &listed.name, kind, schema)
         .map_err(|e| status::flight(e, ""))
@@ -128,7 +137,10 @@ fn described(listed: &Listed, relation: &Relation) -> Schema {
         add("SCHEMA_NAME", &listed.schema);
         add("TABLE_NAME", &listed.name);
         add("IS_AUTO_INCREMENT", "0");
-        add("IS_CASE_SENSITIVE", if wire::type_name(field.data_type()) == "VARCHAR" { "1" } else { "0" });
+        add(
+            "IS_CASE_SENSITIVE",
+            if wire::type_name(field.data_type()) == "VARCHAR" { "1" } else { "0" },
+        );
         add("IS_READ_ONLY", if relation.view { "1" } else { "0" });
         add("IS_SEARCHABLE", "1");
         if let Some(meaning) = relation.meanings.get(field.name()) {

@@ -10,8 +10,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::metadata::{
-    GetCatalogsBuilder, GetDbSchemasBuilder, GetTablesBuilder, SqlInfoData,
-    SqlInfoDataBuilder,
+    GetCatalogsBuilder, GetDbSchemasBuilder, GetTablesBuilder, SqlInfoData, SqlInfoDataBuilder,
 };
 use arrow_flight::sql::server::{FlightSqlService, PeekableFlightDataStream};
 use arrow_flight::sql::{
@@ -53,7 +52,11 @@ fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
 }
 
 /// A list is its own ticket: there is nothing in it to protect or to run.
-fn list<M: ProstMessageExt>(query: &M, schema: &Schema, request: Request<FlightDescriptor>) -> Info {
+fn list<M: ProstMessageExt>(
+    query: &M,
+    schema: &Schema,
+    request: Request<FlightDescriptor>,
+) -> Info {
     let ticket = Ticket::new(query.as_any().encode_to_vec());
     Ok(Response::new(statement::flight_info(schema, ticket, request.into_inner(), None)?))
 }
@@ -360,8 +363,8 @@ impl FlightSqlService for Commands {
         query: ActionCancelQueryRequest,
         request: Request<Action>,
     ) -> Result<ActionCancelQueryResult, Status> {
-        let info = FlightInfo::decode(query.info)
-            .map_err(|e| Status::invalid_argument(e.to_string()))?;
+        let info =
+            FlightInfo::decode(query.info).map_err(|e| Status::invalid_argument(e.to_string()))?;
         let status = cancel::cancel(&self.0, &caller(&request)?, &info)?;
         // The two messages number their words alike.
         let cancelled = matches!(status, CancelStatus::Cancelled);

@@ -65,7 +65,9 @@ pub(super) async fn primary(
     }
     let rows: Vec<(&Listed, usize, &String)> = keys
         .iter()
-        .flat_map(|(listed, key)| key.iter().enumerate().map(move |(i, column)| (listed, i, column)))
+        .flat_map(|(listed, key)| {
+            key.iter().enumerate().map(move |(i, column)| (listed, i, column))
+        })
         .collect();
     let text = |of: &dyn Fn(&(&Listed, usize, &String)) -> String| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(rows.iter().map(of)))

@@ -56,8 +56,16 @@ impl Default for Metrics {
             memory_limit: Gauge::default(),
             registry: Registry::default(),
         };
-        registry.register("requests", "Requests, by method and gRPC code", metrics.requests.clone());
-        registry.register("queries", "Queries that have ended, by gRPC code", metrics.queries.clone());
+        registry.register(
+            "requests",
+            "Requests, by method and gRPC code",
+            metrics.requests.clone(),
+        );
+        registry.register(
+            "queries",
+            "Queries that have ended, by gRPC code",
+            metrics.queries.clone(),
+        );
         registry.register_with_unit(
             "query",
             "From asking to the last row",
@@ -65,11 +73,20 @@ impl Default for Metrics {
             metrics.query_seconds.clone(),
         );
         registry.register("rows", "Rows sent", metrics.rows.clone());
-        registry.register_with_unit("sent", "Rows sent, in bytes", Unit::Bytes, metrics.bytes.clone());
-        registry.register("failed_logins", "Requests that were not let in", metrics.failed_logins.clone());
+        registry.register_with_unit(
+            "sent",
+            "Rows sent, in bytes",
+            Unit::Bytes,
+            metrics.bytes.clone(),
+        );
+        registry.register(
+            "failed_logins",
+            "Requests that were not let in",
+            metrics.failed_logins.clone(),
+        );
         registry.register("queries_running", "Queries at work", metrics.running.clone());
         registry.register("queries_waiting", "Queries in the queue", metrics.waiting.clone());
-        registry.register("sessions", "Sessions", metrics.sessions.clone());
+        registry.register("sessions_open", "Sessions", metrics.sessions.clone());
         registry.register_with_unit(
             "memory_reserved",
             "Memory that queries hold",

@@ -120,8 +120,8 @@ async fn set_one(
     value: Option<OptionValue>,
 ) -> Result<(), ErrorValue> {
     let setting = NAMES.iter().find(|(known, _)| *known == name).map_or(name, |(_, s)| *s);
-    let known = session.engine.setting(setting).is_some()
-        || NAMES.iter().any(|(known, _)| *known == name);
+    let known =
+        session.engine.setting(setting).is_some() || NAMES.iter().any(|(known, _)| *known == name);
     if !known || !setting.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c)) {
         return Err(ErrorValue::InvalidName);
     }

@@ -87,12 +87,16 @@ pub(super) fn bind(
     if rows == 0 {
         return match holes.len() {
             0 => Ok(vec![statement.clone()]),
-            n => Err(Error::query(format!("the statement has {n} parameters, and no values are given"))),
+            n => Err(Error::query(format!(
+                "the statement has {n} parameters, and no values are given"
+            ))),
         };
     }
     let mut bound = Vec::with_capacity(rows);
     for batch in &batches {
-        if batch.num_columns() < holes.last().copied().unwrap_or(0) || (holes.is_empty() && batch.num_columns() > 0) {
+        if batch.num_columns() < holes.last().copied().unwrap_or(0)
+            || (holes.is_empty() && batch.num_columns() > 0)
+        {
             return Err(Error::query(format!(
                 "the statement has {} parameters, and {} values are given",
                 holes.len(),
@@ -102,8 +106,8 @@ pub(super) fn bind(
         for row in 0..batch.num_rows() {
             bound.push(statement.with_values(&|number| {
                 let column = batch.columns().get(number - 1);
-                let column =
-                    column.ok_or_else(|| Error::query(format!("there is no value for ${number}")))?;
+                let column = column
+                    .ok_or_else(|| Error::query(format!("there is no value for ${number}")))?;
                 let value = inner(ScalarValue::try_from_array(column, row)?);
                 let wanted = described.parameters.get(&number).and_then(Option::as_ref);
                 literal(&value, wanted).map_err(|e| e.context(format_args!("${number}")))

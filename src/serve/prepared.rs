@@ -37,7 +37,11 @@ pub(super) async fn create(
 }
 
 /// The statement of a handle, and the values bound to it.
-pub(super) fn open(server: &Server, caller: &Caller, handle: &[u8]) -> Result<(Sealed, Bytes), Status> {
+pub(super) fn open(
+    server: &Server,
+    caller: &Caller,
+    handle: &[u8],
+) -> Result<(Sealed, Bytes), Status> {
     let sealed = server.sealer.open(handle, &[Purpose::Prepared]);
     let sealed = sealed.map_err(|r| status::refused(r, "prepared statement"))?;
     if sealed.user != caller.session.who().user {
@@ -48,7 +52,11 @@ pub(super) fn open(server: &Server, caller: &Caller, handle: &[u8]) -> Result<(S
 }
 
 /// `DoGet` of a handle, which some drivers do without asking for a ticket first.
-pub(super) async fn rows(server: &Arc<Server>, caller: &Caller, handle: &[u8]) -> Result<Sent, Status> {
+pub(super) async fn rows(
+    server: &Arc<Server>,
+    caller: &Caller,
+    handle: &[u8],
+) -> Result<Sent, Status> {
     let (sealed, values) = open(server, caller, handle)?;
     let (promised, statements) = statement::bound(server, caller, &sealed.sql, &values).await?;
     let number = sealed.number();

@@ -245,9 +245,7 @@ impl Queries {
             number(&|q| q.bytes.load(Ordering::Relaxed)),
             number(&|q| q.meter.used() as u64),
             number(&|q| q.meter.peak() as u64),
-            Arc::new(
-                TimestampMicrosecondArray::from_iter_values(asked).with_timezone("+00:00"),
-            ),
+            Arc::new(TimestampMicrosecondArray::from_iter_values(asked).with_timezone("+00:00")),
             seconds(&|q, t| since(q, t.started)),
             seconds(&|q, t| since(q, t.first_row)),
             seconds(&|q, t| since(q, t.ended)),

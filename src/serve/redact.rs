@@ -38,7 +38,10 @@ pub(super) fn redacted(sql: &str) -> String {
 
 fn is_value(token: &Token) -> bool {
     match token {
-        Token::Number(..) | Token::Char(_) | Token::HexStringLiteral(_) | Token::DollarQuotedString(_) => true,
+        Token::Number(..)
+        | Token::Char(_)
+        | Token::HexStringLiteral(_)
+        | Token::DollarQuotedString(_) => true,
         // What remains that has quotes around it is text of one kind or another.
         token => token.to_string().contains(['\'', '"']),
     }
@@ -55,6 +58,8 @@ mod tests {
         assert_eq!(shown, "SELECT \"Total\", b FROM t WHERE a = ? AND n > ? AND x = ?");
         assert_eq!(redacted("SELECT 'open"), "(cannot be read)");
         assert!(redacted(&"é ".repeat(5_000)).len() < LONGEST + 10);
-        assert!(!redacted("SELECT $$secret$$, N'secret', X'5ec3e7', '''secret'").contains("secret"));
+        assert!(
+            !redacted("SELECT $$secret$$, N'secret', X'5ec3e7', '''secret'").contains("secret")
+        );
     }
 }

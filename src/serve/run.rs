@@ -78,9 +78,8 @@ impl Job {
     /// The rows, as they come.
     pub(super) fn stream(self) -> Result<Sent, Status> {
         let empty = RecordBatch::new_empty(Arc::clone(&self.promised));
-        let mut opening = batches_to_flight_data(&self.promised, vec![empty])
-            .map_err(status::arrow)?
-            .into_iter();
+        let mut opening =
+            batches_to_flight_data(&self.promised, vec![empty]).map_err(status::arrow)?.into_iter();
         let (Some(schema), Some(nothing)) = (opening.next(), opening.next()) else {
             return Err(Status::internal("a schema cannot be encoded"));
         };
@@ -88,13 +87,14 @@ impl Job {
         let (to_client, rows) = mpsc::channel(AHEAD);
         let server = Arc::clone(&self.server);
         let task = Task(server.workers.spawn(self.send(to_client)));
-        let rest = stream::unfold((rows, nothing, task), move |(mut rows, nothing, task)| async move {
-            match tokio::time::timeout(quiet, rows.recv()).await {
-                Ok(Some(sent)) => Some((sent, (rows, nothing, task))),
-                Ok(None) => None,
-                Err(_) => Some((Ok(nothing.clone()), (rows, nothing, task))),
-            }
-        });
+        let rest =
+            stream::unfold((rows, nothing, task), move |(mut rows, nothing, task)| async move {
+                match tokio::time::timeout(quiet, rows.recv()).await {
+                    Ok(Some(sent)) => Some((sent, (rows, nothing, task))),
+                    Ok(None) => None,
+                    Err(_) => Some((Ok(nothing.clone()), (rows, nothing, task))),
+                }
+            });
         Ok(stream::once(async { Ok(schema) }).chain(rest).boxed())
     }
 
@@ -137,7 +137,10 @@ impl Job {
         }
     }
 
-    async fn rows(&self, to_client: &mpsc::Sender<Result<FlightData, Status>>) -> Result<(), Status> {
+    async fn rows(
+        &self,
+        to_client: &mpsc::Sender<Result<FlightData, Status>>,
+    ) -> Result<(), Status> {
         let _seat = self.place.seat().await?;
         self.query.started();
         let limits = self.server.settings.roles.get(&self.session.who().role).copied();

@@ -19,8 +19,8 @@ use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo,
     HandshakeRequest, PollInfo, SchemaResult, Ticket,
 };
-use futures::stream::{self, BoxStream};
 use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 use prost::bytes::Bytes;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Request, Response, Status, Streaming};
@@ -198,7 +198,8 @@ impl FlightService for Flight {
         // There is nothing to wait for: rows begin to come when they are fetched.
         let poll = |request| async {
             let info = self.commands.get_flight_info(request).await?.into_inner();
-            let mut poll = PollInfo::new().with_info(info).try_with_progress(1.0).map_err(status::arrow)?;
+            let mut poll =
+                PollInfo::new().with_info(info).try_with_progress(1.0).map_err(status::arrow)?;
             poll.flight_descriptor = None;
             Ok(Response::new(poll))
         };

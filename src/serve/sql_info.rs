@@ -21,7 +21,11 @@ use crate::policy::{Rights, Who};
 /// Nothing is limited but by memory.
 const NO_LIMIT: i64 = 0;
 
-pub(super) fn data(settings: &Settings, who: &Who, functions: &Functions) -> Result<SqlInfoData, Status> {
+pub(super) fn data(
+    settings: &Settings,
+    who: &Who,
+    functions: &Functions,
+) -> Result<SqlInfoData, Status> {
     let reads = who.rights == Rights::Reader;
     let timeout = i32::try_from(settings.limits.query_timeout.as_millis()).unwrap_or(i32::MAX);
     let mut infos = SqlInfoDataBuilder::new();

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::convert::try_schema_from_ipc_buffer;
 use arrow::ipc::writer::IpcWriteOptions;
-use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc, Ticket};
 use arrow_flight::sql::{ProstMessageExt, TicketStatementQuery};
+use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc, Ticket};
 use prost::Message;
 use prost::bytes::Bytes;
 use tonic::Status;
@@ -27,11 +27,10 @@ pub(super) fn one(sql: &str) -> Result<Statement> {
     match (statements.pop(), statements.len()) {
         (Some(statement), 0) => Ok(statement.numbered()),
         (None, _) => Err(Error::usage("there is no statement in this text")),
-        (Some(_), more) => Err(Error::usage(format!(
-            "a request has one statement, and this has {}",
-            more + 1
-        ))
-        .hint("send them one after the other")),
+        (Some(_), more) => {
+            Err(Error::usage(format!("a request has one statement, and this has {}", more + 1))
+                .hint("send them one after the other"))
+        }
     }
 }
 

@@ -54,9 +54,9 @@ pub(super) fn refused(refused: Refused, what: &str) -> Status {
         Refused::Foreign => Status::invalid_argument(format!(
             "this {what} is not one of this server's; it may be from before a restart"
         )),
-        Refused::Expired => Status::failed_precondition(format!(
-            "this {what} has expired: run the statement again"
-        )),
+        Refused::Expired => {
+            Status::failed_precondition(format!("this {what} has expired: run the statement again"))
+        }
     }
 }
 
@@ -102,7 +102,10 @@ mod tests {
     #[test]
     fn a_message_is_drawn_and_never_too_long_for_a_header() {
         let status = drawn(&Error::query("no such column"), "SELECT nope");
-        assert_eq!((status.code(), status.message()), (Code::InvalidArgument, "error: no such column"));
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::InvalidArgument, "error: no such column")
+        );
         let long = drawn(&Error::query("é".repeat(10_000)), "");
         assert!(long.message().len() * 3 <= LONGEST + 9, "{}", long.message().len());
     }

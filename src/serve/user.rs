@@ -94,7 +94,10 @@ fn write(file: &Path, section: &str, user: &NewUser, secret: &str) -> Result<()>
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
-    text.push_str(&format!("\n[{section}.\"{}\"]\n{secret}\nrights = \"{}\"\n", user.name, user.rights));
+    text.push_str(&format!(
+        "\n[{section}.\"{}\"]\n{secret}\nrights = \"{}\"\n",
+        user.name, user.rights
+    ));
     if let Some(role) = &user.role {
         text.push_str(&format!("role = \"{role}\"\n"));
     }
@@ -135,7 +138,8 @@ mod tests {
 
     #[test]
     fn a_password_has_a_new_salt_every_time() {
-        let (one, two) = (hash("correct horse").expect("hashes"), hash("correct horse").expect("hashes"));
+        let (one, two) =
+            (hash("correct horse").expect("hashes"), hash("correct horse").expect("hashes"));
         assert!(one.starts_with("$argon2id$") && one != two);
     }
 }

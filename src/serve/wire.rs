@@ -39,7 +39,8 @@ pub(super) fn batch(batch: &RecordBatch, promised: &SchemaRef) -> Result<RecordB
         })
         .collect::<Result<_, _>>()?;
     // A plan may promise more than it keeps. That is the engine's fault, and no reason to keep the rows back.
-    let broken = columns.iter().zip(promised.fields()).any(|(c, f)| !f.is_nullable() && c.null_count() > 0);
+    let broken =
+        columns.iter().zip(promised.fields()).any(|(c, f)| !f.is_nullable() && c.null_count() > 0);
     let schema = if broken { nullable(promised) } else { Arc::clone(promised) };
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(schema, columns, &options)
@@ -76,7 +77,9 @@ fn sent_as(data_type: &DataType, views: bool) -> DataType {
         // Drivers read no others.
         DataType::Decimal32(p, s) | DataType::Decimal64(p, s) => DataType::Decimal128(*p, *s),
         DataType::List(item) | DataType::ListView(item) => DataType::List(inner(item)),
-        DataType::LargeList(item) | DataType::LargeListView(item) => DataType::LargeList(inner(item)),
+        DataType::LargeList(item) | DataType::LargeListView(item) => {
+            DataType::LargeList(inner(item))
+        }
         DataType::FixedSizeList(item, n) => DataType::FixedSizeList(inner(item), *n),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
         other => other.clone(),

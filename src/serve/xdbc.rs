@@ -31,7 +31,13 @@ const TYPES: &[Type] = &[
     Type("DATE", T::XdbcDate, Some(10), None, Some(("DATE '", "'"))),
     Type("TIME", T::XdbcTime, Some(18), None, Some(("TIME '", "'"))),
     Type("TIMESTAMP", T::XdbcTimestamp, Some(29), None, Some(("TIMESTAMP '", "'"))),
-    Type("TIMESTAMP WITH TIME ZONE", T::XdbcTimestamp, Some(35), None, Some(("TIMESTAMPTZ '", "'"))),
+    Type(
+        "TIMESTAMP WITH TIME ZONE",
+        T::XdbcTimestamp,
+        Some(35),
+        None,
+        Some(("TIMESTAMPTZ '", "'")),
+    ),
     Type("INTERVAL", T::XdbcInterval, Some(64), None, Some(("INTERVAL '", "'"))),
     Type("ARRAY", T::XdbcVarchar, None, None, None),
     Type("STRUCT", T::XdbcVarchar, None, None, None),
@@ -115,6 +121,9 @@ mod tests {
             let name = type_name(&data_type);
             assert!(TYPES.iter().any(|t| t.0 == name), "{name}");
         }
-        assert_eq!(types().expect("builds").record_batch(None).expect("a batch").num_rows(), TYPES.len());
+        assert_eq!(
+            types().expect("builds").record_batch(None).expect("a batch").num_rows(),
+            TYPES.len()
+        );
     }
 }

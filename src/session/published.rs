@@ -27,13 +27,14 @@ use parking_lot::RwLock;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::library::Library;
+use crate::policy::Who;
 use crate::statement::parse;
 
 /// The schema of the analyses that need no arguments.
 pub const ANALYSES: &str = "analyses";
 
-/// Lays the views over a session's catalogs.
-pub(super) fn install(ctx: &SessionContext, config: &Config, library: &Library) {
+/// Lays the views over a session's catalogs. The owner, who calls analyses by their names, has no views of them.
+pub(super) fn install(ctx: &SessionContext, config: &Config, library: &Library, who: &Who) {
     let state = ctx.state();
     let options = &state.config().options().catalog;
     let mut schemas: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
@@ -47,7 +48,10 @@ pub(super) fn install(ctx: &SessionContext, config: &Config, library: &Library) 
         catalog: options.default_catalog.clone(),
         schema: options.default_schema.clone(),
         schemas,
-        analyses: library.iter().map(|a| a.name.clone()).collect(),
+        analyses: match *who == Who::owner() {
+            true => vec![],
+            false => library.iter().map(|a| a.name.clone()).collect(),
+        },
         answering: Mutex::default(),
     };
     let inner = Arc::clone(state.catalog_list());
@@ -101,11 +105,14 @@ impl Views {
         options.catalog.default_schema.clone_from(&self.schema);
         // Places in a text that the user does not see.
         options.sql_parser.collect_spans = false;
-        let [statement] = <[_; 1]>::try_from(parse(sql)?)
-            .map_err(|_| Error::usage("a view is one query"))?;
+        let [statement] =
+            <[_; 1]>::try_from(parse(sql)?).map_err(|_| Error::usage("a view is one query"))?;
         let plan = state.statement_to_plan(statement.parsed).await?;
         match plan {
-            LogicalPlan::Ddl(_) | LogicalPlan::Dml(_) | LogicalPlan::Copy(_) | LogicalPlan::Statement(_) => {
+            LogicalPlan::Ddl(_)
+            | LogicalPlan::Dml(_)
+            | LogicalPlan::Copy(_)
+            | LogicalPlan::Statement(_) => {
                 Err(Error::usage("a view is a query, and changes nothing"))
             }
             plan => Ok(plan),
@@ -123,8 +130,11 @@ impl Views {
 
     /// The views of a schema: all that are published, and the analyses that can be planned.
     fn names(&self, schema: &str) -> Vec<String> {
-        let mut names: Vec<String> =
-            self.schemas.get(schema).map(|views| views.keys().cloned().collect()).unwrap_or_default();
+        let mut names: Vec<String> = self
+            .schemas
+            .get(schema)
+            .map(|views| views.keys().cloned().collect())
+            .unwrap_or_default();
         if schema == ANALYSES {
             names.extend(self.answering());
         }
@@ -201,7 +211,9 @@ impl CatalogProvider for Schemas {
     fn schema_names(&self) -> Vec<String> {
         let mut names = self.inner.schema_names();
         names.extend(self.views.schemas.keys().cloned());
-        names.push(ANALYSES.to_string());
+        if !self.views.analyses.is_empty() {
+            names.push(ANALYSES.to_string());
+        }
         names.sort();
         names.dedup();
         names
@@ -209,7 +221,8 @@ impl CatalogProvider for Schemas {
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         let inner = self.inner.schema(name);
-        if name != ANALYSES && !self.views.schemas.contains_key(name) {
+        let analyses = name == ANALYSES && !self.views.analyses.is_empty();
+        if !analyses && !self.views.schemas.contains_key(name) {
             return inner;
         }
         // Views may stand where there is nothing else.
