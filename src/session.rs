@@ -110,7 +110,7 @@ impl Shared {
         let ctx = SessionContext::new_with_state(state);
         let functions = add_functions(&ctx, self.library.clone())?;
         sink::install(&ctx)?;
-        published::install(&ctx, config, &self.library);
+        published::install(&ctx, config, &self.library, who);
         // A path on the server's disk is nobody's business but its owner's.
         if who.rights == Rights::Admin {
             catalog::install(&ctx);

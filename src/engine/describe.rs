@@ -28,6 +28,14 @@ pub struct Described {
     pub parameters: BTreeMap<usize, Option<DataType>>,
 }
 
+impl Described {
+    /// What is known of a statement that cannot be planned without the values of its parameters.
+    pub fn unplanned(statement: &Statement) -> Result<Self> {
+        let parameters = statement.holes()?.into_iter().map(|hole| (hole, None)).collect();
+        Ok(Self { schema: Arc::new(Schema::empty()), effect: false, parameters })
+    }
+}
+
 impl Engine {
     /// Plans a statement for its columns.
     pub fn describe<'a>(&'a self, statement: &'a Statement) -> BoxFuture<'a, Result<Described>> {

@@ -17,7 +17,7 @@ use futures::stream::{self, BoxStream};
 use prost::bytes::Bytes;
 
 use super::{parameters, statement, wire};
-use crate::engine::{Engine, Ingest, Listed, Outcome, Relation};
+use crate::engine::{Described, Engine, Ingest, Listed, Outcome, Relation};
 use crate::error::{Error, Result};
 use crate::execute::{Meter, Rows};
 use crate::policy::Who;
@@ -138,15 +138,21 @@ impl Desk for Engine {
     ) -> BoxFuture<'static, Result<Ready>> {
         Box::pin(async move {
             let statement = statement::one(&sql)?;
-            let mut described = self.describe(&statement).await?;
+            let described = self.describe(&statement).await;
+            let mut described = match described {
+                Ok(described) => described,
+                // The values may be what is missing.
+                Err(error) if values.as_ref().is_none_or(|v| v.is_empty()) => return Err(error),
+                Err(_) => Described::unplanned(&statement)?,
+            };
             let parameters = parameters::schema(&described);
             let mut bound: Option<Arc<dyn Bound>> = None;
             if let Some(values) = values {
                 let statements = parameters::bind(&statement, &described, &values)?;
-                // Values may decide what the columns are.
+                // And they may decide what the columns are.
                 if let (false, Some(first)) = (described.parameters.is_empty(), statements.first())
                 {
-                    described.schema = self.describe(first).await?.schema;
+                    described = self.describe(first).await?;
                 }
                 bound = Some(Arc::new(Statements { engine: self, text: sql, statements }));
             }

@@ -86,7 +86,7 @@ impl Default for Metrics {
         );
         registry.register("queries_running", "Queries at work", metrics.running.clone());
         registry.register("queries_waiting", "Queries in the queue", metrics.waiting.clone());
-        registry.register("sessions", "Sessions", metrics.sessions.clone());
+        registry.register("sessions_open", "Sessions", metrics.sessions.clone());
         registry.register_with_unit(
             "memory_reserved",
             "Memory that queries hold",

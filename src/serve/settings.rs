@@ -206,10 +206,10 @@ impl Settings {
             None => Ok(Duration::from_secs(default)),
         };
         let limits = Limits {
-            queries: at_least_one("queries", written.queries, cores.max(4))?,
+            queries: at_least_one("[serve] queries", written.queries, cores.max(4))?,
             queue: written.queue.unwrap_or(256),
             query_timeout: time("query_timeout", written.query_timeout, 600)?,
-            sessions: at_least_one("sessions", written.sessions, 1_000)?,
+            sessions: at_least_one("[serve] sessions", written.sessions, 1_000)?,
             session_idle: time("session_idle", written.session_idle, 1_800)?,
             token_lifetime: time("token_lifetime", written.token_lifetime, 8 * 3_600)?,
             ticket_lifetime: time("ticket_lifetime", written.ticket_lifetime, 3_600)?,
@@ -386,7 +386,7 @@ fn address(text: &str) -> Result<SocketAddr> {
 
 fn at_least_one(name: &str, value: Option<usize>, default: usize) -> Result<usize> {
     match value {
-        Some(0) => Err(Error::usage(format!("[serve] {name} is at least 1; found 0"))),
+        Some(0) => Err(Error::usage(format!("{name} is at least 1; found 0"))),
         value => Ok(value.unwrap_or(default)),
     }
 }

@@ -27,13 +27,14 @@ use parking_lot::RwLock;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::library::Library;
+use crate::policy::Who;
 use crate::statement::parse;
 
 /// The schema of the analyses that need no arguments.
 pub const ANALYSES: &str = "analyses";
 
-/// Lays the views over a session's catalogs.
-pub(super) fn install(ctx: &SessionContext, config: &Config, library: &Library) {
+/// Lays the views over a session's catalogs. The owner, who calls analyses by their names, has no views of them.
+pub(super) fn install(ctx: &SessionContext, config: &Config, library: &Library, who: &Who) {
     let state = ctx.state();
     let options = &state.config().options().catalog;
     let mut schemas: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
@@ -47,7 +48,10 @@ pub(super) fn install(ctx: &SessionContext, config: &Config, library: &Library) 
         catalog: options.default_catalog.clone(),
         schema: options.default_schema.clone(),
         schemas,
-        analyses: library.iter().map(|a| a.name.clone()).collect(),
+        analyses: match *who == Who::owner() {
+            true => vec![],
+            false => library.iter().map(|a| a.name.clone()).collect(),
+        },
         answering: Mutex::default(),
     };
     let inner = Arc::clone(state.catalog_list());
@@ -207,7 +211,9 @@ impl CatalogProvider for Schemas {
     fn schema_names(&self) -> Vec<String> {
         let mut names = self.inner.schema_names();
         names.extend(self.views.schemas.keys().cloned());
-        names.push(ANALYSES.to_string());
+        if !self.views.analyses.is_empty() {
+            names.push(ANALYSES.to_string());
+        }
         names.sort();
         names.dedup();
         names
@@ -215,7 +221,8 @@ impl CatalogProvider for Schemas {
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         let inner = self.inner.schema(name);
-        if name != ANALYSES && !self.views.schemas.contains_key(name) {
+        let analyses = name == ANALYSES && !self.views.analyses.is_empty();
+        if !analyses && !self.views.schemas.contains_key(name) {
             return inner;
         }
         // Views may stand where there is nothing else.
