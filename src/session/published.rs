@@ -48,7 +48,7 @@ pub(super) fn install(ctx: &SessionContext, config: &Config, library: &Library, 
         catalog: options.default_catalog.clone(),
         schema: options.default_schema.clone(),
         schemas,
-        analyses: match *who == Who::owner() {
+        analyses: match *who == Who::local(config.role.clone()) {
             true => vec![],
             false => library.iter().map(|a| a.name.clone()).collect(),
         },
