@@ -303,7 +303,7 @@ async fn bad_files() {
     fails(&shop.path("whole.parquet?delimiter=;"), &["`delimiter` says nothing"]).await;
     fails(&shop.path("ragged.csv?delimeter=;"), &["no table option", "`delimiter`"]).await;
     fails(&shop.path("ragged.csv?encoding=klingon"), &["no encoding"]).await;
-    fails("s3://bucket/x.parquet", &["not on the file system"]).await;
+    fails("s3://bucket/x.parquet", &["there are no credentials for `s3://bucket/x.parquet`"]).await;
     let text: String = (0..20_000).map(|i| format!("{i},{}\n", i * i)).collect();
     let bytes = futures::stream::iter([Ok(bytes::Bytes::from(text))]);
     let packed = Compression::Gz.engine().convert_to_compress_stream(Box::pin(bytes)).unwrap();

@@ -175,9 +175,22 @@ impl Helper {
             .block_on(async { tokio::time::timeout(PATIENCE, planned).await })
             .ok()
             .and_then(Result::ok)
-            .unwrap_or_default();
+            .unwrap_or_else(|| self.promised(relation));
         self.columns.insert(key, columns.clone());
         columns
+    }
+
+    /// What a call returns by its documentation, for one that cannot be planned yet.
+    fn promised(&self, relation: &str) -> Vec<Column> {
+        let name = relation.split_once('(').map_or("", |(name, _)| name.trim());
+        let page = self.page(&name.to_lowercase()).unwrap_or_default();
+        let columns = page.returns.into_iter().map(|c| Column {
+            name: c.name,
+            data_type: c.data_type,
+            nullable: true,
+            meaning: c.meaning,
+        });
+        columns.collect()
     }
 
     fn arguments(&mut self, place: &Place, call: &Call) -> Vec<Vec<Candidate>> {
