@@ -8,5 +8,6 @@ mod examples; // every `-- example` of sql/ runs and returns what its header pro
 mod generated; // the tables in README.md and sql/README.md are current
 mod oracle; // pandas, on public data
 mod script; // `comptoir run`: parameters, assertions, outputs together, reports, kill -9
+mod serve; // Flight SQL, by the drivers that BI tools use
 mod shop; // the demo shop matches sql/schema.sql
 mod tidy; // the house rules
