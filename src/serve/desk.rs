@@ -142,7 +142,12 @@ impl Desk for Engine {
             let mut described = match described {
                 Ok(described) => described,
                 // The values may be what is missing.
-                Err(error) if values.as_ref().is_none_or(|v| v.is_empty()) => return Err(error),
+                Err(error)
+                    if values.as_ref().is_none_or(|v| v.is_empty())
+                        && !error.message.contains("must be a constant") =>
+                {
+                    return Err(error);
+                }
                 Err(_) => Described::unplanned(&statement)?,
             };
             let parameters = parameters::schema(&described);

@@ -12,6 +12,7 @@ mod page; // `--format html`: escaped, and looked at by a browser
 mod privacy; // the gates: a planted victim, DuckDB, other words for one question
 mod repl; // the prompt, in a pseudo-terminal
 mod script; // `comptoir run`: parameters, assertions, outputs together, reports, kill -9
+mod serve; // Flight SQL, by the drivers that BI tools use
 mod shop; // the demo shop matches sql/schema.sql
 mod stores; // s3:// and http://, read and written
 mod tidy; // the house rules

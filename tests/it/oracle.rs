@@ -599,7 +599,7 @@ pub(crate) fn target() -> &'static Path {
 }
 
 /// Runs a command, and shows what it said when it fails.
-fn succeed(command: &mut Command) {
+pub(crate) fn succeed(command: &mut Command) {
     let output = command.output().expect("a command that starts");
     assert!(
         output.status.success(),
