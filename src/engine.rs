@@ -179,7 +179,8 @@ impl Engine {
             let made = policy::Made::by(&plan);
             let defines = matches!(plan, LogicalPlan::Ddl(_) | LogicalPlan::Statement(_));
             let writes = matches!(plan, LogicalPlan::Copy(_) | LogicalPlan::Dml(_));
-            let rows = Rows::start_within(&self.ctx, plan, self.held(), masked, ticket, meter).await;
+            let rows =
+                Rows::start_within(&self.ctx, plan, self.held(), masked, ticket, meter).await;
             let rows = rows.map_err(|e| self.explain(e))?;
             self.settle(&made).await?;
             if writes {

@@ -54,6 +54,7 @@ mod ticket;
 mod who;
 
 pub use declarations::Declarations;
+pub(crate) use guarded::Base;
 pub use refusal::{Code, code_of};
 pub(crate) use release::Planner;
 pub use ticket::Ticket;

@@ -24,17 +24,13 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::expand::TableFunctions;
 use crate::library::Library;
-use crate::policy::{Rights, Who};
-use crate::sink;
+use crate::policy::{Base, Rights, Who};
 
 pub use published::ANALYSES;
 pub(crate) use published::check as check_published;
 
 /// How many memory consumers an error about memory names.
 const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
-
-/// The tables that all sessions share, without the queries that a session shows as tables.
-pub(crate) struct Base(pub(crate) Arc<dyn CatalogProviderList>);
 
 /// What all sessions of a process have in common: memory, disk, files, tables and analyses.
 pub(crate) struct Shared {
@@ -109,7 +105,6 @@ impl Shared {
             .build();
         let ctx = SessionContext::new_with_state(state);
         let functions = add_functions(&ctx, self.library.clone())?;
-        sink::install(&ctx)?;
         published::install(&ctx, config, &self.library, who);
         // A path on the server's disk is nobody's business but its owner's.
         if who.rights == Rights::Admin {

@@ -11,6 +11,7 @@ use super::{Engine, footprint};
 use crate::error::{Error, Result};
 use crate::policy::{Rules, Who, gates};
 use crate::session;
+use crate::sink;
 
 impl Engine {
     /// A session for somebody: its own settings, macros and prepared statements over the tables that all sessions share.
@@ -56,6 +57,7 @@ impl Engine {
 
     pub(super) fn over(shared: Arc<session::Shared>, who: Who) -> Result<Engine> {
         let (ctx, functions) = shared.open(&who)?;
+        sink::install(&ctx)?;
         let rules = Rules { read_only: shared.read_only(), rights: who.rights };
         Ok(Self {
             ctx,

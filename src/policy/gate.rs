@@ -984,11 +984,22 @@ pub(super) fn bare(expr: &Expr) -> Option<&Column> {
 
 /// What an expression of an analysis gives: a column stays what it is, everything else is the analysis's own.
 pub(super) fn trusted(expr: &Expr, private: &Private) -> Info {
-    match (bare(expr).and_then(|column| private.info(column)), expr) {
+    match (bare(expr).or_else(|| told(expr)).and_then(|column| private.info(column)), expr) {
         (Some(info), _) => info.clone(),
         // NULL stands for any key: it is equal to none.
         (None, _) if is_null(expr) => Info::null(),
         (None, _) => analysed(&Column::new_unqualified(expr.schema_name().to_string())),
+    }
+}
+
+/// A time in the shop's wall-clock time says what the time in UTC says.
+fn told(expr: &Expr) -> Option<&Column> {
+    match expr {
+        Expr::Alias(alias) => told(&alias.expr),
+        Expr::ScalarFunction(function) if function.name() == "local_time" => {
+            function.args.first().and_then(bare)
+        }
+        _ => None,
     }
 }
 

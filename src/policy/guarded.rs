@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use datafusion::catalog::{SchemaProvider, Session, TableProvider};
+use datafusion::catalog::{CatalogProviderList, SchemaProvider, Session, TableProvider};
 use datafusion::common::{DataFusionError, Statistics};
 use datafusion::logical_expr::{Expr, LogicalPlan, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
@@ -20,7 +20,6 @@ use datafusion::prelude::SessionContext;
 use super::declarations::Table;
 use super::refusal::{Code, refusal};
 use crate::error::{Error, Result};
-use crate::session::Base;
 
 /// A table behind the gate.
 #[derive(Debug)]
@@ -102,6 +101,9 @@ impl TableProvider for Guarded {
         .into())
     }
 }
+
+/// The tables that all sessions share, without the queries that a session shows as tables.
+pub(crate) struct Base(pub(crate) Arc<dyn CatalogProviderList>);
 
 /// Puts every table of the session's catalog behind the gate. Tables that are behind it already stay as they are.
 pub(super) async fn guard_all(

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{FieldRef, SchemaRef};
 use datafusion::execution::memory_pool::MemoryReservation;
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -157,7 +157,11 @@ impl Desk for Engine {
                 // And they may decide what the columns are.
                 if let (false, Some(first)) = (described.parameters.is_empty(), statements.first())
                 {
-                    described = self.describe(first).await?;
+                    let valued = self.describe(first).await?;
+                    // Where they do not, what was promised without them holds: a value may be NULL or not.
+                    if !same_columns(&described.schema, &valued.schema) {
+                        described = valued;
+                    }
                 }
                 bound = Some(Arc::new(Statements { engine: self, text: sql, statements }));
             }
@@ -223,4 +227,9 @@ impl Desk for Engine {
     fn memory_limit(&self) -> Option<usize> {
         Engine::memory_limit(self)
     }
+}
+/// Whether two schemas have the same names and types.
+fn same_columns(one: &SchemaRef, other: &SchemaRef) -> bool {
+    let column = |f: &FieldRef| (f.name().clone(), f.data_type().clone());
+    one.fields().iter().map(column).eq(other.fields().iter().map(column))
 }

@@ -107,7 +107,8 @@ mod tests {
             (Code::InvalidArgument, "error: no such column")
         );
         let long = drawn(&Error::query("é".repeat(10_000)), "");
-        let plain = long.message().bytes().filter(|b| (b' '..=b'~').contains(b) && *b != b'%').count();
+        let plain =
+            long.message().bytes().filter(|b| (b' '..=b'~').contains(b) && *b != b'%').count();
         let sent = plain + 3 * (long.message().len() - plain);
         // The ellipsis is the only thing beyond.
         assert!(sent > LONGEST - 9 && sent <= LONGEST + 9, "{sent}");
