@@ -336,7 +336,14 @@ impl TableFunctions {
 
     /// A scan of a table of the catalog, whatever names are in scope where it is asked for.
     fn catalog_table(&self, reference: TableReference) -> Result<Option<LogicalPlan>> {
-        let Some(provider) = self.provider(&reference)? else { return Ok(None) };
+        let provider = match self.provider(&reference)? {
+            // Somebody has moved to another schema, where the tables of the shop are not.
+            None if reference.schema().is_none() => {
+                self.provider(&TableReference::partial("public", reference.table().to_string()))?
+            }
+            found => found,
+        };
+        let Some(provider) = provider else { return Ok(None) };
         let plan =
             LogicalPlanBuilder::scan(reference, provider_as_source(provider), None)?.build()?;
         Ok(Some(plan))

@@ -92,9 +92,11 @@ def parameters(cursor):
     fails(lambda: rows(cursor, "SELECT ? + ?", (1,)), "2 parameters")
     # A statement for each row of values.
     cursor.execute("CREATE TABLE bound (id BIGINT, word VARCHAR)")
+    cursor.fetchall()
     cursor.executemany("INSERT INTO bound VALUES (?, ?)", [(i, f"w{i}") for i in range(5)])
     assert rows(cursor, "SELECT count(*), min(word), sum(id) FROM bound") == [(5, "w0", 10)]
     cursor.execute("DROP TABLE bound")
+    cursor.fetchall()
     # Prepared once, run twice.
     cursor.adbc_prepare("SELECT CAST(? AS BIGINT) * 2")
     assert rows(cursor, "SELECT CAST(? AS BIGINT) * 2", (4,)) == [(8,)]
@@ -104,12 +106,14 @@ def parameters(cursor):
 def once(cursor):
     """What changes something happens exactly once."""
     cursor.execute("CREATE TABLE counted AS SELECT 1 AS n")
+    cursor.fetchall()
     for i in range(3):
         cursor.execute("INSERT INTO counted VALUES (2)")
         cursor.fetchall()
         assert rows(cursor, "SELECT count(*) FROM counted") == [(2 + i,)], i
     fails(lambda: rows(cursor, "CREATE TABLE counted AS SELECT 1 AS n"), "already exists")
     cursor.execute("DROP TABLE counted")
+    cursor.fetchall()
     fails(lambda: rows(cursor, "SELECT * FROM counted"), "counted")
 
 
@@ -136,7 +140,6 @@ def objects(connection):
     columns = everything["analyses"]["rfm_score"]["table_columns"]
     by_name = {column["column_name"]: column for column in columns}
     assert columns[0]["column_name"] == "customer_id", columns[0]
-    assert by_name["monetary"]["remarks"], by_name["monetary"]
     assert by_name["segment"]["xdbc_type_name"] == "VARCHAR", by_name["segment"]
     assert by_name["segment"]["ordinal_position"] == 10, by_name["segment"]
     some = tree("tables", db_schema_filter="pub%", table_name_filter="order%", table_types_filter=["TABLE"])
@@ -165,6 +168,7 @@ def ingesting(connection):
     assert cursor.adbc_ingest("brought", batches, mode="create_append") == 50
     assert rows(cursor, "SELECT count(*) FROM brought") == [(51,)]
     cursor.execute("DROP TABLE brought")
+    cursor.fetchall()
 
 
 def cancelling(connection):
