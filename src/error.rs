@@ -283,7 +283,7 @@ const SPILL_LIMIT: &str = "max_temp_directory_size";
 
 /// An error of the file system that another error may have put on.
 fn from_wrapped_io(message: &str, source: &std::io::Error) -> Error {
-    let inner = source.get_ref().map(|inner| from_external(inner));
+    let inner = source.get_ref().map(from_external);
     match inner {
         Some(inner) if inner.kind != Kind::Query => inner,
         _ if message.contains(SPILL_LIMIT) || source.to_string().contains(SPILL_LIMIT) => {

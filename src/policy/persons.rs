@@ -328,7 +328,9 @@ mod tests {
         let mut states: Vec<ArrayRef> = vec![];
         for part in [column(&["a", "b"]), column(&["b", "c", "d"]), column(&["a"])] {
             let mut groups = Groups { limit: 3, sets: vec![], hashes: 0 };
-            groups.update_batch(&[part.clone()], &vec![0; part.len()], None, 1).expect("counts");
+            groups
+                .update_batch(std::slice::from_ref(&part), &vec![0; part.len()], None, 1)
+                .expect("counts");
             states.push(groups.evaluate(EmitTo::All).expect("evaluates"));
         }
         let mut whole = Groups { limit: 3, sets: vec![], hashes: 0 };

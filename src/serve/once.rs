@@ -23,33 +23,40 @@ pub(super) struct Once {
 
 #[derive(Default)]
 struct All {
-    effects: HashMap<String, (u64, Option<Result<(), (Code, String)>>)>,
+    effects: HashMap<String, (u64, Effect)>,
     cancelled: HashMap<String, u64>,
     bound: HashMap<Bytes, (u64, Bytes)>,
+}
+
+/// How far a statement with an effect is.
+enum Effect {
+    Running,
+    Done,
+    Failed(Code, String),
 }
 
 impl Once {
     /// Notes that a statement begins; what became of it, when it has begun before.
     pub(super) fn begin(&self, ticket: &str, expires: u64) -> Option<Result<(), Status>> {
         let mut all = self.all();
-        match all.effects.get(ticket) {
+        match all.effects.get(ticket).map(|(_, effect)| effect) {
             None => {
-                all.effects.insert(ticket.to_string(), (expires, None));
+                all.effects.insert(ticket.to_string(), (expires, Effect::Running));
                 None
             }
-            Some((_, None)) => Some(Err(Status::aborted("this statement is being run"))),
-            Some((_, Some(Ok(())))) => Some(Ok(())),
-            Some((_, Some(Err((code, message))))) => Some(Err(Status::new(*code, message))),
+            Some(Effect::Running) => Some(Err(Status::aborted("this statement is being run"))),
+            Some(Effect::Done) => Some(Ok(())),
+            Some(Effect::Failed(code, message)) => Some(Err(Status::new(*code, message))),
         }
     }
 
     /// Notes how it ended.
     pub(super) fn end(&self, ticket: &str, failed: Option<&Status>) {
-        if let Some((_, ended)) = self.all().effects.get_mut(ticket) {
-            *ended = Some(match failed {
-                None => Ok(()),
-                Some(status) => Err((status.code(), status.message().to_string())),
-            });
+        if let Some((_, effect)) = self.all().effects.get_mut(ticket) {
+            *effect = match failed {
+                None => Effect::Done,
+                Some(status) => Effect::Failed(status.code(), status.message().to_string()),
+            };
         }
     }
 

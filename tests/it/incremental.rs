@@ -3,8 +3,6 @@
 
 //! `--state`: what is skipped, and what never is.
 
-#![expect(clippy::expect_used, reason = "a test panics")]
-
 use std::fs;
 
 use crate::script::Place;

@@ -294,7 +294,8 @@ fn rust_s_client_prepares_and_binds() {
             };
             let error = found.expect_err(sql);
             assert!(
-                error.contains(said) && (said != "" || error.contains("cannot change tables")),
+                error.contains(said)
+                    && (!said.is_empty() || error.contains("cannot change tables")),
                 "{sql}: {error}"
             );
         }

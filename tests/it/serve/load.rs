@@ -95,7 +95,6 @@ fn many_clients_get_right_answers_and_leave_nothing_behind() {
         };
         let medians: Vec<Duration> = each.iter().map(|l| middle(l.clone(), 50)).collect();
         let every: Vec<Duration> = each.into_iter().flatten().collect();
-        #[expect(clippy::print_stderr, reason = "a measure, for who reads the log")]
         {
             eprintln!(
                 "{CLIENTS} clients, {seconds} s: {} answers, {} left, {} sent away; latency median {:?}, p99 {:?}; the clients' medians {:?} to {:?}",
