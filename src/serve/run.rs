@@ -179,7 +179,7 @@ impl Work {
             let mut encoded = pin!(encoded);
             while let Some(data) = encoded.next().await {
                 let data = data.map_err(|e| status::flight(e, text))?;
-                self.query.sent(0, data.data_body.len());
+                self.count(0, data.data_body.len()).map_err(|e| self.failed(&e))?;
                 if to_us.send(data).await.is_err() {
                     return Err(Status::cancelled("the client is gone"));
                 }
@@ -233,24 +233,29 @@ impl Work {
         &self,
         rows: BoxStream<'static, crate::error::Result<RecordBatch>>,
     ) -> BoxStream<'static, Result<RecordBatch, FlightError>> {
-        let role = self.session.who().role_name().to_string();
-        let limits = self.server.settings.roles.get(&role).copied().unwrap_or_default();
-        let (promised, query) = (Arc::clone(&self.promised), Arc::clone(&self.query));
-        let none = promised.fields().is_empty();
+        let work = self.clone();
         let rows = rows.map(move |batch| {
             let batch = batch.map_err(status::to_flight)?;
-            if none {
+            if work.promised.fields().is_empty() {
                 return Ok(None);
             }
-            let (rows, bytes) = query.sent(batch.num_rows(), 0);
-            if limits.rows.is_some_and(|most| rows > most)
-                || limits.bytes.is_some_and(|most| bytes > most)
-            {
-                return Err(status::to_flight(too_much(&role, limits)));
-            }
-            Ok(Some(wire::batch(&batch, &promised)?))
+            work.count(batch.num_rows(), 0).map_err(status::to_flight)?;
+            Ok(Some(wire::batch(&batch, &work.promised)?))
         });
         rows.try_filter_map(|batch| async { Ok(batch) }).boxed()
+    }
+
+    /// Counts what leaves, up to what the role may take.
+    fn count(&self, rows: usize, bytes: usize) -> crate::error::Result<()> {
+        let (rows, bytes) = self.query.sent(rows, bytes);
+        let role = self.session.who().role_name();
+        let limits = self.server.settings.roles.get(role).copied().unwrap_or_default();
+        if limits.rows.is_some_and(|most| rows > most)
+            || limits.bytes.is_some_and(|most| bytes > most)
+        {
+            return Err(too_much(role, limits));
+        }
+        Ok(())
     }
 
     fn failed(&self, error: &Error) -> Status {
