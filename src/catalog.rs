@@ -30,6 +30,7 @@ mod failure;
 pub(crate) mod files;
 mod json;
 mod kind;
+pub(crate) mod layer;
 mod options;
 pub(crate) mod planned;
 mod row_group;

@@ -4,8 +4,9 @@
 //! The one place where parts meet: runtime, functions, tables → a session.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use arrow::datatypes::SchemaRef;
 use datafusion::catalog::CatalogProviderList;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
@@ -28,6 +29,7 @@ use crate::library::Library;
 use crate::policy::{Base, Rights, Who};
 
 pub use published::ANALYSES;
+use published::Views;
 pub(crate) use published::check as check_published;
 
 /// How many memory consumers an error about memory names.
@@ -39,6 +41,8 @@ pub(crate) struct Shared {
     runtime: Arc<RuntimeEnv>,
     catalogs: Arc<dyn CatalogProviderList>,
     library: Library,
+    /// The session that finds out what all sessions list.
+    lister: OnceLock<(SessionContext, Arc<Views>)>,
 }
 
 impl Shared {
@@ -61,7 +65,7 @@ impl Shared {
             library.add_folder(folder)?;
         }
         let catalogs = Arc::clone(first.catalog_list());
-        Ok(Self { config: config.clone(), runtime, catalogs, library })
+        Ok(Self { config: config.clone(), runtime, catalogs, library, lister: OnceLock::new() })
     }
 
     /// Whether nothing may be changed, by anybody.
@@ -74,8 +78,47 @@ impl Shared {
         &self.library
     }
 
-    /// The session of somebody: the one place where one is made.
+    /// The session of somebody.
     pub(crate) fn open(&self, who: &Who) -> Result<(SessionContext, Arc<TableFunctions>)> {
+        let lister = match published::is_owner(&self.config, who) {
+            true => None,
+            false => Some(self.lister()?),
+        };
+        let (ctx, functions, _) = self.session(who, lister)?;
+        Ok((ctx, functions))
+    }
+
+    /// The columns of an analysis as somebody sees it listed; `None` for everything else.
+    pub(crate) fn listed_columns(
+        &self,
+        who: &Who,
+        catalog: &str,
+        schema: &str,
+        name: &str,
+    ) -> Option<SchemaRef> {
+        let tables = self.catalogs.catalog(catalog).and_then(|c| c.schema(schema));
+        let is_table = || tables.is_some_and(|tables| tables.table_exist(name));
+        if published::is_owner(&self.config, who) || is_table() {
+            return None;
+        }
+        self.lister.get()?.1.columns(catalog, schema, name)
+    }
+
+    fn lister(&self) -> Result<Arc<Views>> {
+        if let Some((_, views)) = self.lister.get() {
+            return Ok(Arc::clone(views));
+        }
+        let nobody = Who { user: "nobody".into(), role: None, rights: Rights::Reader };
+        let (ctx, _, views) = self.session(&nobody, None)?;
+        Ok(Arc::clone(&self.lister.get_or_init(|| (ctx, views)).1))
+    }
+
+    /// The one place where a session is made.
+    fn session(
+        &self,
+        who: &Who,
+        lister: Option<Arc<Views>>,
+    ) -> Result<(SessionContext, Arc<TableFunctions>, Arc<Views>)> {
         let config = &self.config;
         let mut settings = SessionConfig::new()
             .with_information_schema(true)
@@ -107,7 +150,7 @@ impl Shared {
             .build();
         let ctx = SessionContext::new_with_state(state);
         let functions = add_functions(&ctx, self.library.clone())?;
-        published::install(&ctx, config, &self.library, who);
+        let views = published::install(&ctx, config, &self.library, who, lister);
         // A path on the server's disk is nobody's business but its owner's.
         if who.rights == Rights::Admin {
             catalog::install(&ctx);
@@ -115,7 +158,7 @@ impl Shared {
         if let Some(moment) = config.as_of {
             clock::stop_at(&ctx, moment);
         }
-        Ok((ctx, functions))
+        Ok((ctx, functions, views))
     }
 }
 

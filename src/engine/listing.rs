@@ -100,6 +100,12 @@ impl Engine {
     /// Looks into a table; `None` when it is gone.
     pub fn relation<'a>(&'a self, listed: &'a Listed) -> BoxFuture<'a, Result<Option<Relation>>> {
         Box::pin(async move {
+            if let Some(schema) =
+                self.shared.listed_columns(&self.who, &listed.catalog, &listed.schema, &listed.name)
+            {
+                let meanings = self.meanings(&listed.name)?;
+                return Ok(Some(Relation { view: true, primary_key: vec![], meanings, schema }));
+            }
             let reference = TableReference::full(
                 listed.catalog.as_str(),
                 listed.schema.as_str(),

@@ -8,14 +8,13 @@
 //! session's policy, and a table that appears later brings its analyses with it.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use datafusion::catalog::{
-    CatalogProvider, CatalogProviderList, MemorySchemaProvider, SchemaProvider, TableProvider,
-};
+use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::ViewTable;
 use datafusion::execution::SessionState;
@@ -24,9 +23,10 @@ use datafusion::prelude::SessionContext;
 use futures::FutureExt;
 use parking_lot::RwLock;
 
+use crate::catalog::layer::{self, Layer, Place};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::library::Library;
+use crate::library::{Definition, Kind, Library, Parameter};
 use crate::policy::Who;
 use crate::statement::parse;
 
@@ -34,7 +34,16 @@ use crate::statement::parse;
 pub const ANALYSES: &str = "analyses";
 
 /// Lays the views over a session's catalogs. The owner, who calls analyses by their names, has no views of them.
-pub(super) fn install(ctx: &SessionContext, config: &Config, library: &Library, who: &Who) {
+///
+/// Which analyses the tables suffice for is the same for all sessions, and takes a while to find out: `lister` is the
+/// session that finds out, for itself where there is none.
+pub(super) fn install(
+    ctx: &SessionContext,
+    config: &Config,
+    library: &Library,
+    who: &Who,
+    lister: Option<Arc<Views>>,
+) -> Arc<Views> {
     let state = ctx.state();
     let options = &state.config().options().catalog;
     let mut schemas: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
@@ -43,19 +52,33 @@ pub(super) fn install(ctx: &SessionContext, config: &Config, library: &Library, 
         let schema = reference.schema().unwrap_or(&options.default_schema).to_string();
         schemas.entry(schema).or_default().insert(reference.table().to_string(), sql.clone());
     }
-    let views = Views {
+    let views = Arc::new(Views {
         state: ctx.state_weak_ref(),
         catalog: options.default_catalog.clone(),
         schema: options.default_schema.clone(),
         schemas,
-        analyses: match *who == Who::local(config.role.clone()) {
+        analyses: match is_owner(config, who) {
             true => vec![],
             false => library.iter().map(|a| a.name.clone()).collect(),
         },
-        answering: Mutex::default(),
-    };
-    let inner = Arc::clone(state.catalog_list());
-    ctx.register_catalog_list(Arc::new(Catalogs { inner, views: Arc::new(views) }));
+        reads: library.iter().flat_map(|a| relations(&a)).collect(),
+        lister,
+        listing: Mutex::default(),
+    });
+    layer::lay(ctx, Arc::clone(&views));
+    views
+}
+
+/// Whether a session is the one that the configuration opens.
+pub(super) fn is_owner(config: &Config, who: &Who) -> bool {
+    *who == Who::local(config.role.clone())
+}
+
+/// The tables that an analysis reads when nothing else is said.
+fn relations(analysis: &Definition) -> Vec<String> {
+    let relations = analysis.parameters.iter().filter(|p| matches!(p.kind, Kind::Relation(_)));
+    let table = |p: &Parameter| p.default.as_ref().map_or(p.name.clone(), ToString::to_string);
+    relations.map(table).collect()
 }
 
 /// Plans every view of the configuration, so that a mistake is found when the program starts.
@@ -74,15 +97,27 @@ pub(crate) async fn check(ctx: &SessionContext, config: &Config) -> Result<()> {
 }
 
 /// The published queries of a session.
-struct Views {
+pub(super) struct Views {
     state: Weak<RwLock<SessionState>>,
     catalog: String,
     schema: String,
     /// Schema → name → query.
     schemas: BTreeMap<String, BTreeMap<String, String>>,
     analyses: Vec<String>,
-    /// The tables at hand when it was last asked which analyses they suffice for, and those.
-    answering: Mutex<(Vec<String>, Vec<String>)>,
+    /// The tables that they may read.
+    reads: BTreeSet<String>,
+    lister: Option<Arc<Views>>,
+    listing: Mutex<Listing>,
+}
+
+/// The analyses that the tables suffice for, with their columns.
+type Answering = Arc<BTreeMap<String, SchemaRef>>;
+
+/// What was found out, and from which tables.
+#[derive(Default)]
+struct Listing {
+    tables: Vec<(String, Option<Weak<dyn TableProvider>>)>,
+    answering: Answering,
 }
 
 thread_local! {
@@ -119,10 +154,13 @@ impl Views {
         }
     }
 
-    fn query(&self, schema: &str, name: &str) -> Option<String> {
-        let published = self.schemas.get(schema).and_then(|views| views.get(name));
+    fn query(&self, place: &Place, name: &str) -> Option<String> {
+        if place.catalog != self.catalog {
+            return None;
+        }
+        let published = self.schemas.get(&place.schema).and_then(|views| views.get(name));
         let analysis = || {
-            (schema == ANALYSES && self.analyses.iter().any(|a| a == name))
+            (place.schema == ANALYSES && self.analyses.iter().any(|a| a == name))
                 .then(|| format!("SELECT * FROM {name}()"))
         };
         published.cloned().or_else(analysis)
@@ -130,177 +168,99 @@ impl Views {
 
     /// The views of a schema: all that are published, and the analyses that can be planned.
     fn names(&self, schema: &str) -> Vec<String> {
-        let mut names: Vec<String> = self
-            .schemas
-            .get(schema)
-            .map(|views| views.keys().cloned().collect())
-            .unwrap_or_default();
-        if schema == ANALYSES {
-            names.extend(self.answering());
+        let published = self.schemas.get(schema).into_iter().flat_map(|views| views.keys());
+        let mut names: Vec<String> = published.cloned().collect();
+        if schema == ANALYSES && !self.analyses.is_empty() {
+            names.extend(self.answering().keys().cloned());
         }
         names
     }
 
-    fn answering(&self) -> Vec<String> {
-        let Some(state) = self.state.upgrade() else { return vec![] };
-        // Recursive, because errors are written with the session in hand, and list its tables.
-        let catalogs = Arc::clone(state.read_recursive().catalog_list());
-        let mut tables: Vec<String> = catalogs
-            .catalog(&self.catalog)
-            .and_then(|catalog| catalog.schema(&self.schema))
-            .map(|schema| schema.table_names())
-            .unwrap_or_default();
-        tables.sort();
-        {
-            let known = self.answering.lock().unwrap_or_else(PoisonError::into_inner);
-            if known.0 == tables {
-                return known.1.clone();
-            }
+    /// The columns of an analysis, without planning it again; `None` where the tables do not suffice for it.
+    pub(super) fn columns(&self, catalog: &str, schema: &str, name: &str) -> Option<SchemaRef> {
+        if catalog != self.catalog || schema != ANALYSES {
+            return None;
+        }
+        self.answering().get(name).cloned()
+    }
+
+    fn answering(&self) -> Answering {
+        if let Some(lister) = &self.lister {
+            return lister.answering();
         }
         // An analysis that does not plan has an error that lists the tables, which asks this again.
         if ASKING.replace(true) {
-            return vec![];
+            return Answering::default();
         }
-        let plans = |name: &&String| {
-            let sql = format!("SELECT * FROM {name}()");
-            matches!(self.plan(&sql).now_or_never(), Some(Ok(_)))
+        // Whoever asks at the same time waits, rather than finding out the same.
+        let mut listing = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
+        let tables = self.tables_at_hand();
+        let same = |one: &Option<Weak<_>>, other: &Option<Weak<_>>| match (one, other) {
+            (Some(one), Some(other)) => Weak::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
         };
-        let answering: Vec<String> = self.analyses.iter().filter(plans).cloned().collect();
+        let changed = listing.tables.len() != tables.len()
+            || !listing.tables.iter().zip(&tables).all(|(a, b)| a.0 == b.0 && same(&a.1, &b.1));
+        if changed {
+            let columns = |name: &String| {
+                let plan = self.plan(&format!("SELECT * FROM {name}()")).now_or_never();
+                let schema = plan?.ok()?.schema().as_arrow().clone();
+                Some((name.clone(), Arc::new(schema)))
+            };
+            let answering = Arc::new(self.analyses.iter().filter_map(columns).collect());
+            *listing = Listing { tables, answering };
+        }
         ASKING.set(false);
-        *self.answering.lock().unwrap_or_else(PoisonError::into_inner) =
-            (tables, answering.clone());
-        answering
-    }
-}
-
-#[derive(Debug)]
-struct Catalogs {
-    inner: Arc<dyn CatalogProviderList>,
-    views: Arc<Views>,
-}
-
-impl CatalogProviderList for Catalogs {
-    fn register_catalog(
-        &self,
-        name: String,
-        catalog: Arc<dyn CatalogProvider>,
-    ) -> Option<Arc<dyn CatalogProvider>> {
-        self.inner.register_catalog(name, catalog)
+        Arc::clone(&listing.answering)
     }
 
-    fn catalog_names(&self) -> Vec<String> {
-        self.inner.catalog_names()
+    /// The tables that analyses read, and which ones they are: a name may stand for another table than a while ago.
+    fn tables_at_hand(&self) -> Vec<(String, Option<Weak<dyn TableProvider>>)> {
+        let Some(state) = self.state.upgrade() else { return vec![] };
+        // Recursive, because errors are written with the session in hand, and list its tables.
+        let catalogs = Arc::clone(state.read_recursive().catalog_list());
+        let schema = catalogs.catalog(&self.catalog).and_then(|c| c.schema(&self.schema));
+        let Some(schema) = schema else { return vec![] };
+        let there = self.reads.iter().filter(|name| schema.table_exist(name));
+        let views = self.schemas.get(&self.schema);
+        there
+            .map(|name| {
+                // What is published is planned anew each time it is looked at, and does not change.
+                let published = views.is_some_and(|views| views.contains_key(name));
+                let table = (!published).then(|| schema.table(name).now_or_never()).flatten();
+                let table = table.and_then(Result::ok).flatten();
+                (name.clone(), table.map(|table| Arc::downgrade(&table)))
+            })
+            .collect()
     }
-
-    fn catalog(&self, name: &str) -> Option<Arc<dyn CatalogProvider>> {
-        let inner = self.inner.catalog(name)?;
-        if name != self.views.catalog {
-            return Some(inner);
-        }
-        Some(Arc::new(Schemas { inner, views: Arc::clone(&self.views) }))
-    }
-}
-
-#[derive(Debug)]
-struct Schemas {
-    inner: Arc<dyn CatalogProvider>,
-    views: Arc<Views>,
-}
-
-impl CatalogProvider for Schemas {
-    fn schema_names(&self) -> Vec<String> {
-        let mut names = self.inner.schema_names();
-        names.extend(self.views.schemas.keys().cloned());
-        if !self.views.analyses.is_empty() {
-            names.push(ANALYSES.to_string());
-        }
-        names.sort();
-        names.dedup();
-        names
-    }
-
-    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        let inner = self.inner.schema(name);
-        let analyses = name == ANALYSES && !self.views.analyses.is_empty();
-        if !analyses && !self.views.schemas.contains_key(name) {
-            return inner;
-        }
-        // Views may stand where there is nothing else.
-        let inner = inner.unwrap_or_else(|| Arc::new(MemorySchemaProvider::new()));
-        Some(Arc::new(Tables { name: name.to_string(), inner, views: Arc::clone(&self.views) }))
-    }
-
-    fn register_schema(
-        &self,
-        name: &str,
-        schema: Arc<dyn SchemaProvider>,
-    ) -> Result<Option<Arc<dyn SchemaProvider>>, DataFusionError> {
-        self.inner.register_schema(name, schema)
-    }
-
-    fn deregister_schema(
-        &self,
-        name: &str,
-        cascade: bool,
-    ) -> Result<Option<Arc<dyn SchemaProvider>>, DataFusionError> {
-        self.inner.deregister_schema(name, cascade)
-    }
-}
-
-#[derive(Debug)]
-struct Tables {
-    name: String,
-    inner: Arc<dyn SchemaProvider>,
-    views: Arc<Views>,
 }
 
 #[async_trait]
-impl SchemaProvider for Tables {
-    fn owner_name(&self) -> Option<&str> {
-        self.inner.owner_name()
+impl Layer for Arc<Views> {
+    fn schemas(&self, catalog: &str) -> Vec<String> {
+        if catalog != self.catalog {
+            return vec![];
+        }
+        let analyses = (!self.analyses.is_empty()).then(|| ANALYSES.to_string());
+        self.schemas.keys().cloned().chain(analyses).collect()
     }
 
-    fn table_names(&self) -> Vec<String> {
-        let mut names = self.inner.table_names();
+    fn tables(&self, place: &Place) -> Vec<String> {
         // Asking which analyses the tables suffice for asks for the tables.
-        names.extend(self.views.names(&self.name));
-        names.sort();
-        names.dedup();
-        names
+        if place.catalog == self.catalog { self.names(&place.schema) } else { vec![] }
     }
 
-    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
-        if let Some(table) = self.inner.table(name).await? {
-            return Ok(Some(table));
-        }
-        let Some(sql) = self.views.query(&self.name, name) else { return Ok(None) };
-        let plan = self.views.plan(&sql).await?;
-        Ok(Some(Arc::new(ViewTable::new(plan, Some(sql)))))
+    fn table_type(&self, place: &Place, name: &str) -> Option<TableType> {
+        self.query(place, name).map(|_| TableType::View)
     }
 
-    async fn table_type(&self, name: &str) -> Result<Option<TableType>, DataFusionError> {
-        match self.inner.table_type(name).await? {
-            Some(table_type) => Ok(Some(table_type)),
-            None => Ok(self.views.query(&self.name, name).map(|_| TableType::View)),
-        }
-    }
-
-    fn register_table(
+    async fn table(
         &self,
-        name: String,
-        table: Arc<dyn TableProvider>,
-    ) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
-        self.inner.register_table(name, table)
-    }
-
-    fn deregister_table(
-        &self,
+        place: &Place,
         name: &str,
     ) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
-        self.inner.deregister_table(name)
-    }
-
-    fn table_exist(&self, name: &str) -> bool {
-        self.inner.table_exist(name) || self.views.query(&self.name, name).is_some()
+        let Some(sql) = self.query(place, name) else { return Ok(None) };
+        let plan = self.plan(&sql).await?;
+        Ok(Some(Arc::new(ViewTable::new(plan, Some(sql)))))
     }
 }
