@@ -37,6 +37,7 @@ mod complement;
 pub mod declarations;
 mod gate;
 mod guarded;
+mod identity;
 mod join;
 mod merge;
 mod persons;
@@ -55,6 +56,7 @@ mod who;
 
 pub use declarations::Declarations;
 pub(crate) use guarded::Base;
+pub(crate) use identity::identity;
 pub use refusal::{Code, code_of};
 pub(crate) use release::Planner;
 pub use ticket::Ticket;
