@@ -23,7 +23,7 @@ use datafusion::logical_expr::planner::{
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Spanned,
-    TableFactor, TableFunctionArgs,
+    TableFactor,
 };
 
 use crate::diagnostic::{nearest, or_list};
@@ -358,21 +358,6 @@ fn call_of(function: Function) -> Result<Call> {
             name,
             vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Subquery(query)))],
         )),
-    }
-}
-
-fn table_factor(name: ObjectName, arguments: Option<Vec<FunctionArg>>) -> TableFactor {
-    TableFactor::Table {
-        name,
-        alias: None,
-        args: arguments.map(|args| TableFunctionArgs { args, settings: None }),
-        with_hints: vec![],
-        version: None,
-        with_ordinality: false,
-        partitions: vec![],
-        json_path: None,
-        sample: None,
-        index_hints: vec![],
     }
 }
 

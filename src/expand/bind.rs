@@ -17,10 +17,11 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::scope::{fresh, keep};
-use super::{Call, TableFunctions, call_of, normalise, table_factor};
+use super::{Call, TableFunctions, call_of, normalise};
 use crate::diagnostic::{nearest, or_list};
 use crate::error::{Error, Result};
 use crate::library::{Definition, Input, Kind, Parameter};
+use crate::statement::table_factor;
 
 mod columns;
 mod constant;

@@ -13,9 +13,10 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{ObjectName, Spanned};
 use futures::FutureExt;
 
-use super::{TableFunctions, table_factor};
+use super::TableFunctions;
 use crate::diagnostic::{nearest, or_list};
 use crate::error::{Error, Result};
+use crate::statement::table_factor;
 
 impl TableFunctions {
     /// Plans what a relation argument names: the caller's own names first, then the catalog.
