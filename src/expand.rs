@@ -5,7 +5,7 @@
 //!
 //! [`TableFunctions`] is a DataFusion [`RelationPlanner`]. For a call it plans the relation arguments in the caller's
 //! scope, checks every other argument against the definition, rewrites a copy of the macro's query so that nothing in it
-//! can meet a name of the caller's ([`rewrite`]), and plans the copy as a derived table. What remains is relational
+//! can meet a name of the caller's (`rewrite`), and plans the copy as a derived table. What remains is relational
 //! operators and functions by name: projections and filters push through the call, and the plan can be sent elsewhere.
 
 use std::collections::BTreeMap;
