@@ -16,10 +16,12 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 use crate::error::{Error, Kind, Result};
 
 mod assertion;
+mod depth;
 mod parameter;
 pub mod walk;
 
 pub use assertion::{Assertion, Demand, Severity};
+pub use depth::STACK;
 pub use parameter::{Parameter, Uses, Values};
 
 /// One statement of a text.
@@ -61,6 +63,7 @@ pub fn parse_after(text: &str, earlier: &[Parameter], values: &Values) -> Result
     let own: Vec<String> = declared.iter().map(|p| p.name.clone()).collect();
     declared.extend(earlier.iter().filter(|p| !own.contains(&p.name)).cloned());
     let filled = Uses { declared: &declared, values }.fill(rest)?;
+    depth::check(&filled)?;
     let failed = |error: DataFusionError| failed(text, error);
     let mut parser = DFParserBuilder::new(filled)
         .with_dialect(&GenericDialect {})
