@@ -60,6 +60,7 @@ const MASKED: &str =
 
 /// The error that may be shown: whose fault it is, and nothing of a row.
 fn masked(error: Error) -> Error {
+    eprintln!("DEBUG {error:?}");
     match error.kind {
         Kind::Interrupted => Error::interrupted(),
         kind => Error::new(kind, MASKED).hint("ask somebody with the owner's role to run it"),
@@ -105,7 +106,7 @@ impl Rows {
                 None => task,
             };
             let physical = frame.create_physical_plan().await?;
-            let progress = Progress::of(&physical);
+            let progress = if is_masked { Progress::hidden() } else { Progress::of(&physical) };
             Ok::<_, DataFusionError>((schema, progress, execute_stream(physical, Arc::new(task))?))
         };
         match started.await {

@@ -425,6 +425,21 @@ impl Declarations {
         Ok(())
     }
 
+    /// The tables of a name and of its links, up to the one that holds the unit.
+    pub(super) fn line_of(&self, name: &str) -> impl Iterator<Item = (&str, &Table)> {
+        let first = self.tables.get_key_value(name);
+        std::iter::successors(first, |(_, table)| match &table.owner {
+            Some(Owner::Link { table, .. }) => self.tables.get_key_value(table),
+            Some(Owner::Column(_)) | None => None,
+        })
+        .map(|(name, table)| (name.as_str(), table))
+    }
+
+    /// The strictest k of a table and of those that its links lead to: its rows are theirs.
+    pub(super) fn smallest_k(&self, name: &str) -> Option<u64> {
+        self.line_of(name).filter_map(|(_, table)| table.k).max()
+    }
+
     /// Follows links to the table that holds the unit.
     fn ends_at_a_unit(&self, name: &str, path: &mut Vec<String>) -> Result<()> {
         if path.iter().any(|p| p == name) {

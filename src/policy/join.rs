@@ -3,21 +3,25 @@
 
 //! Where rows of two sides meet: joins and unions.
 //!
-//! A user joins persons with their own rows, by the person or by a declared link, and with public tables by columns that
-//! may be compared. An analysis joins as it needs to; then a row depends on the persons of both sides, and both hidden
+//! A user joins persons with their own rows, by the person or by a declared link, and with public relations by columns that
+//! may be compared ([`Partner`]). Where a side may have no row, what is worked out from it is about those persons who have
+//! one: they are counted on their own. An analysis joins as it needs to; then a row depends on the persons of both sides, and both hidden
 //! columns are kept, unless the two are known to be about the same.
 
 use std::sync::Arc;
 
 use datafusion::common::{Column, JoinType, NullEquality, ScalarValue};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
-use datafusion::logical_expr::{BinaryExpr, Expr, Join, LogicalPlan, Operator, Projection, Union};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, ExprSchemable, Join, LogicalPlan, Operator, Projection, Union, lit, when,
+};
 
 use super::gate::{Author, Gate, Node, bare, tables_of};
+use super::partner::{self, Partner};
 use super::persons;
 use super::refusal::{Code, refusal};
 use super::rules::Rows;
-use super::state::{Info, Kind, Private, State, Support};
+use super::state::{Info, Kind, Outer, Private, State, Support};
 use crate::error::Result;
 use crate::library::PrivacyClass as Class;
 
@@ -52,27 +56,9 @@ struct Sides<'a> {
 fn as_private(node: &Node) -> Private {
     match &node.state {
         State::Private(private) => private.clone(),
-        State::Public | State::Released => Private {
-            columns: node
-                .plan
-                .schema()
-                .columns()
-                .into_iter()
-                .map(|c| (c.clone(), open(&c)))
-                .collect(),
-            supports: vec![],
-            keys: None,
-        },
-    }
-}
-
-fn open(column: &Column) -> Info {
-    Info {
-        class: Class::Plain,
-        domain: None,
-        origin: column.flat_name(),
-        kind: Kind::Raw,
-        compare: true,
+        State::Public | State::Released => {
+            Private { columns: partner::columns(&node.plan, Kind::Raw), ..Private::default() }
+        }
     }
 }
 
@@ -115,21 +101,99 @@ impl Sides<'_> {
         )?))
     }
 
-    fn of_user(self, gate: &Gate) -> Result<Node> {
-        let (left, right) = (as_private(&self.left), as_private(&self.right));
+    fn of_user(mut self, gate: &Gate) -> Result<Node> {
+        let (mut left, mut right) = (as_private(&self.left), as_private(&self.right));
         let both = !left.supports.is_empty() && !right.supports.is_empty();
-        let names = || match (left.supports.is_empty(), right.supports.is_empty()) {
+        let names = match (left.supports.is_empty(), right.supports.is_empty()) {
             (false, true) => tables_of(&left),
             (true, false) => tables_of(&right),
             (_, _) => format!("{} and {}", tables_of(&left), tables_of(&right)),
         };
-        let kept_left = match self.join.join_type {
-            JoinType::Inner => !left.supports.is_empty(),
-            JoinType::Left if !left.supports.is_empty() => true,
-            JoinType::Right if !right.supports.is_empty() => false,
+        let kept_left = self.keeps_left(&left, &right, &names)?;
+        let (pairs, others) = self.conditions(&left, &right);
+        self.by_allowed_columns(&pairs, &left, &right, both, &names)?;
+        let partner = match both {
+            true => None,
+            false => Some(self.partner(&pairs, right.supports.is_empty(), &names)?),
+        };
+        if partner == Some(Partner::Written) {
+            let (written, plan) = match right.supports.is_empty() {
+                true => (&mut right, &self.right.plan),
+                false => (&mut left, &self.left.plan),
+            };
+            written.columns = partner::columns(plan, Kind::Key);
+        }
+        let schema = self.left.plan.schema().join(self.right.plan.schema())?;
+        let columns = left.columns.iter().chain(&right.columns).cloned().collect();
+        let all = Private { columns, ..Private::default() };
+        let rows = Rows { private: &all, schema: &schema };
+        let others: Vec<Expr> = others.iter().map(|o| rows.filter(o)).collect::<Result<_>>()?;
+        let outer = (self.join.join_type != JoinType::Inner).then(|| gate.outer_join());
+        let multiplies = match partner {
+            None => true,
+            Some(Partner::Table { filtered }) => filtered || !others.is_empty(),
+            Some(Partner::Written) => false,
+        };
+        let outer = outer.map(|id| Outer { id, multiplies });
+        let equal = pairs.iter().map(|(a, b)| Expr::Column(a.clone()).eq(Expr::Column(b.clone())));
+        let filter = conjunction(equal.chain(others));
+        let (first, second) = if kept_left { (&left, &mut right) } else { (&right, &mut left) };
+        if let Some(Outer { id, .. }) = outer {
+            for (column, info) in &mut second.columns {
+                info.outer.push(id);
+                if pairs.iter().any(|(a, b)| a == column || b == column) {
+                    info.absent = Some(id);
+                }
+            }
+        }
+        let mut supports = first.supports.clone();
+        let plan = match (outer, partner) {
+            // What the statement has written cannot be added up, and says nothing about how many there are.
+            (None, _) | (Some(_), Some(Partner::Written)) => {
+                let known = |s: &Support| {
+                    s.outer.is_none() && first.supports.iter().any(|f| f.unit == s.unit)
+                };
+                supports.extend(second.supports.iter().filter(|s| !known(s)).cloned());
+                self.rebuilt(vec![], filter)?
+            }
+            (Some(outer), None) => {
+                let may_lack =
+                    |s: &Support| Support { outer: s.outer.or(Some(outer)), ..s.clone() };
+                supports.extend(second.supports.iter().map(may_lack));
+                self.rebuilt(vec![], filter)?
+            }
+            (Some(outer), Some(Partner::Table { .. })) => {
+                let found = gate.hidden("found");
+                self.mark(kept_left, &found)?;
+                let joined = self.rebuilt(vec![], filter)?;
+                let (plan, more) = with_found(gate, joined, &found, &first.supports, outer)?;
+                supports.extend(more);
+                plan
+            }
+        };
+        let columns = left.columns.into_iter().chain(right.columns).collect();
+        gate.step(
+            "join",
+            if both { "private rows of the same persons" } else { "private rows with public ones" },
+        );
+        Ok(Node { plan, state: State::Private(Private { columns, supports, keys: None }) })
+    }
+
+    /// Whether the rows of the left side are kept, by a kind of join that a user may write.
+    fn keeps_left(&self, left: &Private, right: &Private, names: &str) -> Result<bool> {
+        if self.join.null_equality == NullEquality::NullEqualsNull {
+            return Err(refusal(
+                Code::NotAllowed,
+                format!("a join of {names} takes NULL for a person"),
+            ));
+        }
+        match self.join.join_type {
+            JoinType::Inner => Ok(!left.supports.is_empty()),
+            JoinType::Left if !left.supports.is_empty() => Ok(true),
+            JoinType::Right if !right.supports.is_empty() => Ok(false),
             JoinType::Left | JoinType::Right => {
-                return Err(refusal(Code::NotAllowed, format!("an outer join keeps public rows that have no partner in {}", names()))
-                    .hint("keep the private side, or join with the groups: `… LEFT JOIN (SELECT key, count(*) FROM … GROUP BY key)`"));
+                Err(refusal(Code::NotAllowed, format!("an outer join keeps public rows that have no partner in {names}"))
+                    .hint("keep the private side, or join with the groups: `… LEFT JOIN (SELECT key, count(*) FROM … GROUP BY key)`"))
             }
             JoinType::Full
             | JoinType::LeftSemi
@@ -137,30 +201,25 @@ impl Sides<'_> {
             | JoinType::LeftAnti
             | JoinType::RightAnti
             | JoinType::LeftMark
-            | JoinType::RightMark => {
-                return Err(refusal(
-                    Code::NotAllowed,
-                    format!("a {} join cannot read {}", self.join.join_type, names()),
-                )
-                .hint("accepted are JOIN and LEFT JOIN"));
-            }
-        };
-        if self.join.null_equality == NullEquality::NullEqualsNull {
-            return Err(refusal(
+            | JoinType::RightMark => Err(refusal(
                 Code::NotAllowed,
-                format!("a join of {} takes NULL for a person", names()),
-            ));
+                format!("a {} join cannot read {names}", self.join.join_type),
+            )
+            .hint("accepted are JOIN and LEFT JOIN")),
         }
-        let (pairs, others) = self.conditions(&left, &right);
-        let schema = self.left.plan.schema().join(self.right.plan.schema())?;
-        let all = Private {
-            columns: left.columns.iter().chain(&right.columns).cloned().collect(),
-            supports: left.supports.iter().chain(&right.supports).cloned().collect(),
-            keys: None,
-        };
-        let rows = Rows { private: &all, schema: &schema };
+    }
+
+    /// Refuses a join that is not by persons, links, or columns of one type that may be compared.
+    fn by_allowed_columns(
+        &self,
+        pairs: &[(Column, Column)],
+        left: &Private,
+        right: &Private,
+        both: bool,
+        names: &str,
+    ) -> Result<()> {
         let mut linked = false;
-        for (a, b) in &pairs {
+        for (a, b) in pairs {
             let (Some(l), Some(r)) = (left.info(a), right.info(b)) else { continue };
             if l.domain.is_some() && l.domain == r.domain {
                 linked = true;
@@ -181,36 +240,61 @@ impl Sides<'_> {
                     .hint("join persons on their key or on a declared link, and public tables on columns that may be compared"));
                 }
             }
+            // A conversion can fail on a row, and that it does says that there is one.
+            let (one, other) = (
+                Expr::Column(a.clone()).get_type(self.left.plan.schema())?,
+                Expr::Column(b.clone()).get_type(self.right.plan.schema())?,
+            );
+            let text = persons::is_text(&one) && persons::is_text(&other);
+            let whole = one.is_signed_integer() && other.is_signed_integer();
+            if one != other && !text && !whole {
+                return Err(refusal(
+                    Code::NotAllowed,
+                    format!("`{}` of type {one} cannot be joined on `{}` of type {other}", l.origin, r.origin),
+                )
+                .hint("give the column of the other side the type of the private one: `CAST(column AS …)` in its own query"));
+            }
         }
         if both && !linked {
-            return Err(refusal(Code::NotAllowed, format!("the join of {} is not by the person", names()))
+            return Err(refusal(Code::NotAllowed, format!("the join of {names} is not by the person"))
                 .hint("join on the persons' key or on a declared link: `ON orders.customer_id = customers.customer_id`"));
         }
         if pairs.is_empty() {
             return Err(refusal(
                 Code::NotAllowed,
-                format!("the join of {} has no columns that are equal", names()),
+                format!("the join of {names} has no columns that are equal"),
             )
             .hint("write `JOIN … ON a.column = b.column`"));
         }
-        let others: Vec<Expr> = others.iter().map(|o| rows.filter(o)).collect::<Result<_>>()?;
-        let equal = pairs.iter().map(|(a, b)| Expr::Column(a.clone()).eq(Expr::Column(b.clone())));
-        let filter = conjunction(equal.chain(others));
-        let plan = self.rebuilt(vec![], filter)?;
-        let (first, second) = if kept_left {
-            (&left.supports, &right.supports)
-        } else {
-            (&right.supports, &left.supports)
+        Ok(())
+    }
+
+    /// What the public side is.
+    fn partner(&self, pairs: &[(Column, Column)], on_right: bool, names: &str) -> Result<Partner> {
+        let (plan, keys): (_, Vec<Column>) = match on_right {
+            true => (&self.join.right, pairs.iter().map(|(_, b)| b.clone()).collect()),
+            false => (&self.join.left, pairs.iter().map(|(a, _)| a.clone()).collect()),
         };
-        let mut supports = first.clone();
-        let more = second.iter().filter(|s| !first.iter().any(|f| f.unit == s.unit));
-        supports.extend(more.cloned());
-        let state = State::Private(Private { columns: all.columns, supports, keys: None });
-        gate.step(
-            "join",
-            if both { "private rows of the same persons" } else { "private rows with public ones" },
-        );
-        Ok(Node { plan, state })
+        Partner::of(plan, &keys).ok_or_else(|| {
+            let shown: Vec<String> = keys.iter().map(|k| format!("`{}`", k.name)).collect();
+            refusal(
+                Code::NotAllowed,
+                format!(
+                    "{names} would be joined with a relation that may have several rows for one {}",
+                    shown.join(", ")
+                ),
+            )
+            .hint("let it have one: `JOIN (SELECT key, … FROM … GROUP BY key)`, or `SELECT DISTINCT key`; or join with a table of the policy")
+        })
+    }
+
+    /// Adds a column to the side that may have no row, which is NULL when it has none.
+    fn mark(&mut self, kept_left: bool, name: &str) -> Result<()> {
+        let side = if kept_left { &mut self.right } else { &mut self.left };
+        let columns = side.plan.schema().columns().into_iter().map(Expr::Column);
+        let all: Vec<Expr> = columns.chain([lit(true).alias(name)]).collect();
+        side.plan = LogicalPlan::Projection(Projection::try_new(all, Arc::new(side.plan.clone()))?);
+        Ok(())
     }
 
     fn of_analysis(self, gate: &Gate) -> Result<Node> {
@@ -282,6 +366,29 @@ impl Sides<'_> {
     }
 }
 
+/// The persons whose rows have found a partner.
+fn with_found(
+    gate: &Gate,
+    joined: LogicalPlan,
+    found: &str,
+    supports: &[Support],
+    outer: Outer,
+) -> Result<(LogicalPlan, Vec<Support>)> {
+    let mark = Column::new_unqualified(found);
+    let columns = joined.schema().columns().into_iter().filter(|c| *c != mark).map(Expr::Column);
+    let mut all: Vec<Expr> = columns.collect();
+    let mut more = vec![];
+    for support in supports.iter().filter(|s| s.outer.is_none()) {
+        let name = gate.hidden("persons");
+        let unit = Expr::Column(support.column.clone());
+        all.push(when(Expr::Column(mark.clone()), unit).end()?.alias(name.clone()));
+        let column = Column::new_unqualified(name);
+        more.push(Support { column, outer: Some(outer), ..support.clone() });
+    }
+    let plan = LogicalPlan::Projection(Projection::try_new(all, Arc::new(joined))?);
+    Ok((plan, more))
+}
+
 /// The hidden columns of a join of two private sides.
 #[expect(clippy::too_many_arguments, reason = "what is known of one join")]
 fn meet(
@@ -343,6 +450,7 @@ fn meet(
             is_set: true,
             unit,
             by_person,
+            outer: None,
         });
     }
     let plan = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?);
@@ -368,31 +476,30 @@ pub(super) fn union(
         let state = if released { State::Released } else { State::Public };
         return gate.over(plan, inputs.into_iter().map(|n| n.plan).collect(), state, author);
     };
-    let units = |p: &Private| p.supports.iter().map(|s| s.unit.clone()).collect::<Vec<_>>();
-    if author == Author::User
-        && (private.len() < inputs.len() || private.iter().any(|p| units(p) != units(first)))
-    {
-        return Err(refusal(
-            Code::NotAllowed,
-            format!("UNION puts rows of {} beside rows of another kind", tables_of(first)),
-        )
-        .hint("group each part first, and put the groups together"));
+    if author == Author::User {
+        if private.len() < inputs.len() {
+            return Err(refusal(
+                Code::NotAllowed,
+                format!("UNION puts rows of {} beside rows of another kind", tables_of(first)),
+            )
+            .hint("group each part first, and put the groups together"));
+        }
+        return union_of_user(gate, plan, &inputs);
     }
     let most = private.iter().map(|p| p.supports.len()).max().unwrap_or(0);
-    let plain =
-        author == Author::User && private.iter().all(|p| p.supports.iter().all(|s| !s.is_set));
     let names: Vec<String> = (0..most).map(|_| gate.hidden("persons")).collect();
     let mut supports: Vec<Support> = names
         .iter()
         .enumerate()
         .map(|(i, name)| Support {
             column: Column::new_unqualified(name.clone()),
-            is_set: !plain,
+            is_set: true,
             unit: first
                 .supports
                 .get(i)
                 .map_or_else(|| first.supports[0].unit.clone(), |s| s.unit.clone()),
             by_person: false,
+            outer: None,
         })
         .collect();
     let width = plan.schema().fields().len();
@@ -409,7 +516,7 @@ pub(super) fn union(
                 Some(s) => {
                     support.by_person |= s.by_person;
                     let column = Expr::Column(s.column.clone());
-                    match s.is_set || plain {
+                    match s.is_set {
                         true => column,
                         false => persons::together(gate.limit()).call(vec![column]),
                     }
@@ -417,17 +524,66 @@ pub(super) fn union(
             };
             exprs.push(expr.alias(names[i].clone()));
         }
-        let is_empty = matches!(input.plan, LogicalPlan::EmptyRelation(_));
-        for (info, (_, own)) in infos.iter_mut().zip(&own.columns).filter(|_| !is_empty) {
-            *info = Some(match info.take() {
-                None => own.clone(),
-                Some(earlier) => combined(earlier, own),
-            });
+        if !matches!(input.plan, LogicalPlan::EmptyRelation(_)) {
+            add(&mut infos, &own);
         }
         let branch = Projection::try_new(exprs, Arc::new(input.plan.clone()))?;
         branches.push(Arc::new(LogicalPlan::Projection(branch)));
     }
+    united(branches, infos, supports)
+}
+
+/// A user's union: its parts may be chosen so that one holds the persons and another the amounts of one of them. So a
+/// group needs enough persons of each part.
+fn union_of_user(gate: &Gate, plan: &LogicalPlan, inputs: &[Node]) -> Result<Node> {
+    let parts: Vec<Private> = inputs.iter().map(as_private).collect();
+    let mut infos: Vec<Option<Info>> = vec![None; plan.schema().fields().len()];
+    let mut supports = vec![];
+    let mut hidden = vec![];
+    for (part, (private, input)) in parts.iter().zip(inputs).enumerate() {
+        add(&mut infos, private);
+        for support in &private.supports {
+            let column = Column::new_unqualified(gate.hidden("persons"));
+            let data_type = Expr::Column(support.column.clone()).get_type(input.plan.schema())?;
+            hidden.push((part, support.column.clone(), ScalarValue::try_from(&data_type)?));
+            supports.push(Support { column, ..support.clone() });
+        }
+    }
+    let mut branches = vec![];
+    for (part, (private, input)) in parts.iter().zip(inputs).enumerate() {
+        let columns = private.columns.iter().map(|(c, _)| Expr::Column(c.clone()));
+        let persons = hidden.iter().zip(&supports).map(|((whose, column, nobody), support)| {
+            let persons = match *whose == part {
+                true => Expr::Column(column.clone()),
+                false => lit(nobody.clone()),
+            };
+            persons.alias(support.column.name.clone())
+        });
+        let all: Vec<Expr> = columns.chain(persons).collect();
+        let branch = Projection::try_new(all, Arc::new(input.plan.clone()))?;
+        branches.push(Arc::new(LogicalPlan::Projection(branch)));
+    }
+    gate.step("union", "each part has to hold enough persons of a group");
+    united(branches, infos, supports)
+}
+
+/// What is known of the columns, with those of one more branch.
+fn add(infos: &mut [Option<Info>], branch: &Private) {
+    for (info, (_, own)) in infos.iter_mut().zip(&branch.columns) {
+        *info = Some(match info.take() {
+            None => own.clone(),
+            Some(earlier) => combined(earlier, own),
+        });
+    }
+}
+
+fn united(
+    branches: Vec<Arc<LogicalPlan>>,
+    infos: Vec<Option<Info>>,
+    mut supports: Vec<Support>,
+) -> Result<Node> {
     let union = Union::try_new_with_loose_types(branches)?;
+    let width = infos.len();
     let columns = (0..width)
         .zip(infos)
         .map(|(i, info)| {
@@ -471,5 +627,7 @@ fn combined(a: Info, b: &Info) -> Info {
             _,
         ) => Kind::Key,
     };
-    Info { class, domain, kind, compare: a.compare && b.compare, ..a }
+    let mut outer = a.outer.clone();
+    outer.extend(&b.outer);
+    Info { class, domain, kind, compare: a.compare && b.compare, outer, absent: None, ..a }
 }

@@ -35,6 +35,7 @@ use datafusion::physical_plan::{
     Partitioning, PlanProperties, ReplaceChildrenOptions,
 };
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+use futures::future::ready;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::complement::{self, Lattice};
@@ -278,6 +279,8 @@ impl ExecutionPlan for ReleaseExec {
                 .boxed()
             }
         };
+        // A batch without rows would say that there was a group, to an expression above that fails even for no row.
+        let passed = passed.try_filter(|batch| ready(batch.num_rows() > 0));
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), passed)))
     }
 }

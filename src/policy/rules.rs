@@ -7,6 +7,8 @@
 //! What is allowed cannot fail and cannot tell one person from others. So no error depends on a row, and comparisons are
 //! with constants that the gate has worked out itself, typed as the column is.
 
+use std::sync::Arc;
+
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::logical_expr::expr::{
@@ -16,6 +18,7 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, Volatility, cast, lit};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
+use super::gate::bare;
 use super::refusal::{Code, refusal};
 use super::state::{Info, Kind, Private};
 use crate::error::{Error, Result};
@@ -178,7 +181,45 @@ impl Rows<'_> {
         };
         let info = self.derived(column)?;
         self.key(&info, column)?;
-        Ok(Info { kind: Kind::Key, compare: info.compare, domain: None, ..info })
+        self.cannot_fail(function, column)?;
+        Ok(Info { kind: Kind::Key, domain: None, absent: None, ..info })
+    }
+
+    /// Refuses a call that would fail when there is a row: that it fails would say that there is one.
+    fn cannot_fail(&self, function: &ScalarFunction, column: &Expr) -> Result<()> {
+        let (name, data_type) = (function.name(), column.get_type(self.schema)?);
+        let fits = match name {
+            "date_part" | "date_trunc" | "generalise_date" => {
+                matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)
+            }
+            "generalise_number" => data_type.is_numeric(),
+            _ => data_type.is_string(),
+        };
+        if !fits {
+            return Err(not_allowed(format!(
+                "`{name}` of {}, which is of type {data_type}, can fail",
+                self.origins(column)
+            ))
+            .hint("group by the column itself"));
+        }
+        // The call for some value: what is wrong with its constants is wrong for every one.
+        let some = ScalarValue::new_zero(&data_type)
+            .or_else(|_| ScalarValue::Utf8(Some("a".into())).cast_to(&data_type))?;
+        let args = function.args.iter().map(|arg| match arg.column_refs().is_empty() {
+            true => arg.clone(),
+            false => lit(some.clone()),
+        });
+        let call = ScalarFunction { func: Arc::clone(&function.func), args: args.collect() };
+        self.constant(&Expr::ScalarFunction(call)).map(drop).map_err(|_| {
+            not_allowed(format!("`{name}` of {} fails for every value", self.origins(column)))
+                .hint("look at its other arguments")
+        })
+    }
+
+    fn outer_joins(&self, expr: &Expr) -> Vec<usize> {
+        let columns = expr.column_refs();
+        let infos = columns.into_iter().filter_map(|column| self.private.info(column));
+        infos.flat_map(|info| info.outer.clone()).collect()
     }
 
     /// `CAST(timestamp AS DATE)` and conversions that cannot fail.
@@ -196,10 +237,10 @@ impl Rows<'_> {
         let wider = widens(&from, to);
         if day {
             self.key(&info, inner)?;
-            return Ok(Info { kind: Kind::Key, domain: None, ..info });
+            return Ok(Info { kind: Kind::Key, domain: None, absent: None, ..info });
         }
         if wider {
-            return Ok(Info { domain: None, ..info });
+            return Ok(Info { domain: None, absent: None, ..info });
         }
         Err(not_allowed(format!(
             "a cast of {} to {to} can fail, and would show the value that it fails on",
@@ -210,12 +251,14 @@ impl Rows<'_> {
 
     fn product(&self, left: &Expr, right: &Expr) -> Result<Info> {
         let mut class = Class::Plain;
+        let mut outer = vec![];
         for side in [left, right] {
             let Expr::Column(column) = side else {
                 return Err(not_allowed(format!("{} cannot be a factor of a measure", kind_of(side)))
                     .hint("multiply two columns: `sum(price * quantity)`; multiply by constants outside of the sum"));
             };
             let info = self.column(column)?;
+            outer.extend(&info.outer);
             if info.kind != Kind::Raw {
                 return Err(not_allowed(format!(
                     "`{}` cannot be a factor of a measure",
@@ -246,12 +289,14 @@ impl Rows<'_> {
             }
         }
         let origin = "a product".to_string();
-        Ok(Info { class, domain: None, origin, kind: Kind::Product, compare: false })
+        Ok(Info { class, origin, kind: Kind::Product, outer, ..Info::constant() })
     }
 
     /// `CASE WHEN column >= constant THEN 'word' … END`
     fn cases(&self, case: &Case) -> Result<Info> {
+        let outer = self.outer_joins(&Expr::Case(case.clone()));
         let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+        let mut types: Vec<DataType> = vec![];
         for result in results.chain(case.else_expr.as_deref()) {
             if !result.column_refs().is_empty() {
                 return Err(not_allowed(format!(
@@ -262,7 +307,16 @@ impl Rows<'_> {
                     "let it give constants: `CASE WHEN column >= 10 THEN 'many' ELSE 'few' END`",
                 ));
             }
-            self.constant(result)?;
+            let value = self.constant(result)?;
+            types.extend((!value.is_null()).then(|| value.data_type()));
+        }
+        // A conversion that fails would fail for those rows only that the case is about.
+        if let Some(other) = types.iter().find(|t| **t != types[0]) {
+            return Err(not_allowed(format!(
+                "a CASE gives constants of type {} and of type {other}",
+                types[0]
+            ))
+            .hint("give all of them one type: `CASE WHEN … THEN 'many' ELSE 'few' END`"));
         }
         for (when, _) in &case.when_then_expr {
             match &case.expr {
@@ -273,8 +327,8 @@ impl Rows<'_> {
                 None => drop(self.condition(when, true)?),
             }
         }
-        let class = Class::Quasi;
-        Ok(Info { class, domain: None, origin: "a CASE".into(), kind: Kind::Key, compare: false })
+        let origin = "a CASE".to_string();
+        Ok(Info { class: Class::Quasi, origin, kind: Kind::Key, outer, ..Info::constant() })
     }
 
     /// Refuses what groups may not be made by.
@@ -341,9 +395,13 @@ impl Rows<'_> {
             let info = self.column(column)?;
             return match info.class {
                 Class::Direct | Class::Text | Class::Identifier => Err(self.identifies(name, info)),
-                Class::Quasi | Class::Sensitive | Class::Plain => {
-                    Ok(Info { kind: Kind::PerPerson, compare: false, domain: None, ..info.clone() })
-                }
+                Class::Quasi | Class::Sensitive | Class::Plain => Ok(Info {
+                    kind: Kind::PerPerson,
+                    compare: false,
+                    domain: None,
+                    absent: None,
+                    ..info.clone()
+                }),
             };
         }
         if !whole {
@@ -387,6 +445,14 @@ impl Rows<'_> {
                     }
                     Class::Quasi | Class::Sensitive | Class::Plain => self.measure(info)?,
                 }
+                let data_type = column_type(column, self.schema)?;
+                if !data_type.is_numeric() {
+                    return Err(not_allowed(format!(
+                        "`{}` of type {data_type} cannot be an argument of `{name}`",
+                        info.origin
+                    ))
+                    .hint("`count(*)` counts rows, and GROUP BY makes groups of them"));
+                }
                 info.clone()
             }
             (_, [Expr::BinaryExpr(BinaryExpr { left, op: Operator::Multiply, right })])
@@ -396,14 +462,18 @@ impl Rows<'_> {
             }
             (_, arguments) => return Err(self.argument(name, arguments.first())),
         };
+        let mut outer = info.outer.clone();
+        if !params.distinct && name != "approx_distinct" {
+            outer.extend(self.private.multiplied());
+        }
         // The number of somebody's rows is shared by many; amounts hardly ever are.
         let class = if name == "count" { Class::Quasi } else { Class::Sensitive };
         Ok(Info {
             class,
-            domain: None,
             origin: format!("{name}({})", info.origin),
             kind: Kind::PerPerson,
-            compare: false,
+            outer,
+            ..Info::constant()
         })
     }
 
@@ -488,6 +558,10 @@ impl Rows<'_> {
                     .collect::<Result<Vec<_>>>()?;
                 Ok(Expr::InList(InList { expr: operand.clone(), list, negated: *negated }))
             }
+            // Whether an outer join has found a row.
+            Expr::IsNotNull(operand) | Expr::IsNull(operand) if self.is_key_of_outer(operand) => {
+                Ok(expr.clone())
+            }
             Expr::IsNotNull(operand)
             | Expr::IsNull(operand)
             | Expr::IsTrue(operand)
@@ -530,6 +604,10 @@ impl Rows<'_> {
             #[expect(deprecated, reason = "exhaustive")]
             Expr::Wildcard { .. } => Err(self.odd_filter(expr)),
         }
+    }
+
+    fn is_key_of_outer(&self, operand: &Expr) -> bool {
+        bare(operand).and_then(|c| self.private.info(c)).is_some_and(|info| info.absent.is_some())
     }
 
     fn odd_filter(&self, expr: &Expr) -> Error {
@@ -629,6 +707,10 @@ impl Rows<'_> {
         let exact = fs || typed.cast_to(&found).is_ok_and(|back| back == value);
         if exact { Ok(typed) } else { Err(wrong()) }
     }
+}
+
+fn column_type(column: &Column, schema: &DFSchema) -> Result<DataType> {
+    Ok(Expr::Column(column.clone()).get_type(schema)?)
 }
 
 fn is_comparison(op: Operator) -> bool {
