@@ -60,7 +60,6 @@ const MASKED: &str =
 
 /// The error that may be shown: whose fault it is, and nothing of a row.
 fn masked(error: Error) -> Error {
-    eprintln!("DEBUG {error:?}");
     match error.kind {
         Kind::Interrupted => Error::interrupted(),
         kind => Error::new(kind, MASKED).hint("ask somebody with the owner's role to run it"),

@@ -228,7 +228,7 @@ pub(super) fn never(predicate: &Expr) -> bool {
     }
 }
 
-fn has_subquery(expr: &Expr) -> bool {
+pub(super) fn has_subquery(expr: &Expr) -> bool {
     expr.exists(|e| {
         Ok(matches!(
             e,

@@ -32,7 +32,7 @@ use super::refusal::{Code, refusal};
 use super::rows::{Reading, undeclared};
 use super::rules::Rows;
 use super::state::{Info, Private, State};
-use super::{Policy, join, redact};
+use super::{Policy, join, redact, union};
 use crate::error::{Error, Result};
 
 /// A node and what is known of its rows.
@@ -200,7 +200,7 @@ impl<'a> Gate<'a> {
                     .iter()
                     .map(|input| self.node(input, author))
                     .collect::<Result<Vec<_>>>()?;
-                join::union(self, plan, inputs, author)
+                union::union(self, plan, inputs, author)
             }
             LogicalPlan::Distinct(Distinct::All(input)) => {
                 let input = self.node(input, author)?;
