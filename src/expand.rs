@@ -216,6 +216,7 @@ impl TableFunctions {
             name: definition.name.clone(),
             grain: definition.grain.clone(),
             groups: definition.groups.clone(),
+            withheld: definition.withheld.clone(),
             given_columns: bound.written_columns && self.is_callers_text(),
         })
     }
