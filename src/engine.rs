@@ -113,7 +113,7 @@ impl Engine {
     fn passed<'a>(&'a self, statement: &'a Statement) -> BoxFuture<'a, Result<Passed>> {
         Box::pin(async move {
             let passed = self.judged(statement).await;
-            let ticket = self.write_down(statement, passed.as_ref().map(|p| &p.found))?;
+            let ticket = self.write_down(&statement.text, passed.as_ref().map(|p| &p.found))?;
             Ok(Passed { ticket, ..passed? })
         })
     }
@@ -156,7 +156,7 @@ impl Engine {
             if let Parsed::Statement(sql) = &statement.parsed
                 && let Sql::CreateMacro { or_replace, name, args, definition, .. } = sql.as_ref()
             {
-                self.write_word_down(statement)?;
+                self.write_word_down(&statement.text)?;
                 self.functions.define(
                     name,
                     args.clone().unwrap_or_default(),
@@ -168,11 +168,11 @@ impl Engine {
             if let Parsed::Statement(sql) = &statement.parsed
                 && let Some(done) = self.prepare(sql)?
             {
-                self.write_word_down(statement)?;
+                self.write_word_down(&statement.text)?;
                 return Ok(done);
             }
             if self.takes_purpose(&statement.parsed)? {
-                self.write_word_down(statement)?;
+                self.write_word_down(&statement.text)?;
                 return Ok(Outcome::Done);
             }
             let Passed { plan, masked, ticket, .. } = self.passed(statement).await?;
@@ -240,14 +240,15 @@ impl Engine {
     }
 
     /// The most memory that operators have held since the last time this was asked, in bytes; what flows between them
-    /// is not counted.
+    /// is not counted. 0 for who sees no rows: memory tells how many groups there were, those left out as well.
     pub fn peak_memory(&self) -> usize {
         let runtime = self.ctx.runtime_env();
-        PeakRecordingPool::from_pool(runtime.memory_pool.as_ref()).map_or(0, |pool| {
+        let peak = PeakRecordingPool::from_pool(runtime.memory_pool.as_ref()).map(|pool| {
             let peak = pool.peak_reserved();
             pool.reset_peak();
             peak
-        })
+        });
+        peak.filter(|_| !self.hides_rows()).unwrap_or(0)
     }
 
     /// A file that waits to be published still has its old content: reading it now would give old numbers.

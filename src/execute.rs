@@ -105,7 +105,7 @@ impl Rows {
                 None => task,
             };
             let physical = frame.create_physical_plan().await?;
-            let progress = Progress::of(&physical);
+            let progress = if is_masked { Progress::hidden() } else { Progress::of(&physical) };
             Ok::<_, DataFusionError>((schema, progress, execute_stream(physical, Arc::new(task))?))
         };
         match started.await {

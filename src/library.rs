@@ -14,6 +14,7 @@
 //! -- returns  column TYPE meaning
 //! -- grain    one row per …
 //! -- groups   column, column             what an aggregate role may group by, where a row is about one person
+//! -- withheld column, column             what is one person's own value, where a row is about many: NULL for an aggregate role
 //! -- source   where the formula comes from
 //! -- example  a statement that runs over the demo shop
 //! ```
@@ -56,6 +57,8 @@ pub struct Definition {
     pub grain: String,
     /// The columns of its result that groups may be made by where a row is about one person: for the privacy gate.
     pub groups: Vec<String>,
+    /// The columns of its result that hold the value of a single person, where a row is about many: for the privacy gate.
+    pub withheld: Vec<String>,
     /// Where the formula comes from.
     pub source: String,
     /// Statements that run over the demo shop.
@@ -347,6 +350,7 @@ impl Definition {
             returns: vec![],
             grain: String::new(),
             groups: vec![],
+            withheld: vec![],
             source: String::new(),
             examples: vec![],
             body,

@@ -10,35 +10,37 @@
 //! policy.toml → declarations → Policy: tables stand behind Guarded providers, which nothing can scan
 //! plan → by role ┬ owner:          scans unlocked; retention and consent over them
 //!                ├ pseudonymised:  the same, with pseudonyms in the place of identifiers
-//!                └ aggregate:      gate.rs, with rules.rs for expressions, join.rs for two sides, release.rs for groups
+//!                └ aggregate:      gate.rs, with rules.rs for expressions, join.rs for two sides, groups.rs and release.rs for groups
 //! ```
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
-use datafusion::common::tree_node::Transformed;
-use datafusion::datasource::{provider_as_source, source_as_provider};
-use datafusion::execution::SessionState;
-use datafusion::logical_expr::{
-    DdlStatement, LogicalPlan, LogicalPlanBuilder, TableScan, TableSource,
-};
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::{LogicalPlan, TableScan, TableSource};
 use datafusion::prelude::SessionContext;
 
 use crate::error::{Error, Result};
-use crate::expand::Marker;
 
+mod analysis;
 mod audit;
 mod audit_table;
+mod calls;
 mod checked;
 mod complement;
+mod conditions;
 pub mod declarations;
+mod fits;
 mod gate;
+mod groups;
 mod guarded;
+mod identity;
 mod join;
+mod kinds;
 mod merge;
+mod partner;
 mod persons;
 mod pseudonym;
 mod read_only;
@@ -48,20 +50,27 @@ mod release;
 mod rights;
 mod rows;
 mod rules;
+mod session;
 mod state;
 mod statements;
 mod ticket;
+mod union;
+mod unlock;
 mod who;
+mod written;
 
 pub use declarations::Declarations;
 pub(crate) use guarded::Base;
+pub(crate) use identity::identity;
+pub(crate) use redact::shown;
 pub use refusal::{Code, code_of};
 pub(crate) use release::Planner;
+pub use session::{Made, Session};
 pub use ticket::Ticket;
 pub use who::{Rights, Who};
 
-use declarations::{Openness, Owner, Role};
-use guarded::{Guarded, guarded};
+use declarations::{Openness, Owner};
+use guarded::Guarded;
 use pseudonym::Key;
 
 /// One question asked of every plan.
@@ -162,11 +171,11 @@ impl Policy {
             if let Some(Owner::Link { table, key, .. }) = &table.owner {
                 pointed.insert(format!("{table}.{key}"));
             }
-            check_columns(name, table, &tables)?;
+            fits::check_columns(name, table, &tables)?;
         }
-        check_consent(&declared, &tables)?;
+        fits::check_consent(&declared, &tables)?;
         let answers = RwLock::default();
-        let paths = protected_paths(ctx, &declared).await?;
+        let paths = fits::protected_paths(ctx, &declared).await?;
         let log = declared.audit.as_ref().map(audit::Log::open).transpose()?;
         Ok(Self { declared, names, tables, pointed, key, answers, paths, log, as_of })
     }
@@ -216,25 +225,23 @@ impl Policy {
         lines
     }
 
-    /// Refuses a target that would overwrite what the policy protects.
-    fn may_write(&self, target: &str) -> Result<()> {
-        let path = match url::Url::parse(target) {
-            Ok(url) if url.scheme() == "file" => url.to_file_path().ok(),
-            Ok(_) => None,
-            Err(_) => std::path::absolute(target).ok(),
-        };
-        let Some(path) = path else { return Ok(()) };
-        let real = real_path(&path);
-        match self.paths.iter().any(|p| real.starts_with(p) || p.starts_with(&real)) {
-            true => Err(statements::protected(&path.display().to_string(), "written to")),
-            false => Ok(()),
-        }
+    fn is_answer(&self, target: &Arc<dyn TableSource>) -> bool {
+        source_as_provider(target).is_ok_and(|provider| self.is_answer_table(&provider))
     }
 
-    fn is_answer(&self, target: &Arc<dyn TableSource>) -> bool {
-        let Ok(provider) = source_as_provider(target) else { return false };
+    fn is_answer_table(&self, table: &Arc<dyn TableProvider>) -> bool {
         let answers = self.answers.read().unwrap_or_else(PoisonError::into_inner);
-        answers.iter().any(|answer| Arc::ptr_eq(answer, &provider))
+        answers.iter().any(|answer| Arc::ptr_eq(answer, table))
+    }
+
+    /// A table holds more than answers from now on, or again nothing else.
+    fn set_answer(&self, table: Arc<dyn TableProvider>, is_answer: bool) {
+        let mut answers = self.answers.write().unwrap_or_else(PoisonError::into_inner);
+        // One that only this list holds has been dropped.
+        answers.retain(|answer| !Arc::ptr_eq(answer, &table) && Arc::strong_count(answer) > 1);
+        if is_answer {
+            answers.push(table);
+        }
     }
 
     /// What the policy file says.
@@ -300,11 +307,6 @@ impl Policy {
     }
 }
 
-/// A plan as text, without constants and without anything about files.
-pub(crate) fn shown(plan: LogicalPlan) -> Result<String> {
-    Ok(redact::plan(plan)?.display_indent().to_string())
-}
-
 /// Puts every table behind the gate that is not yet there.
 async fn guard(ctx: &SessionContext, declared: &Declarations) -> Result<Vec<String>> {
     guarded::guard_all(
@@ -313,333 +315,4 @@ async fn guard(ctx: &SessionContext, declared: &Declarations) -> Result<Vec<Stri
         |schema| declared.open_schemas.contains(schema),
     )
     .await
-}
-
-/// The files of every table behind the gate, and those of the policy.
-async fn protected_paths(ctx: &SessionContext, declared: &Declarations) -> Result<Vec<PathBuf>> {
-    let mut paths = vec![];
-    for table in guarded::all(ctx).await? {
-        let Some(table) = table.downcast_ref::<Guarded>() else { continue };
-        let source = provider_as_source(table.unlocked());
-        let plan = LogicalPlanBuilder::scan(table.name(), source, None)?.build()?;
-        paths.extend(crate::catalog::paths_read(&plan));
-    }
-    if let Some(declarations::KeySource::File(file)) = &declared.key {
-        paths.push(file.clone());
-    }
-    paths.extend(declared.audit.iter().map(|audit| audit.folder.clone()));
-    paths.extend(declared.file.clone());
-    Ok(paths.iter().map(|path| real_path(path)).collect())
-}
-
-/// The path without links, as far as it is there.
-fn real_path(path: &Path) -> PathBuf {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    let there = absolute.ancestors().find_map(|a| Some((a, a.canonicalize().ok()?)));
-    match there {
-        Some((found, real)) => match absolute.strip_prefix(found) {
-            Ok(rest) if rest.as_os_str().is_empty() => real,
-            Ok(rest) => real.join(rest),
-            Err(_) => absolute,
-        },
-        None => absolute,
-    }
-}
-
-/// Finds columns that the policy names and the table does not have, or that cannot be what it says.
-fn check_columns(name: &str, declared: &declarations::Table, tables: &rows::Tables) -> Result<()> {
-    let here = |e: Error| e.context(format_args!("[tables.{name}]"));
-    let Some(table) = tables.get(name) else { return Err(rows::undeclared(name)) };
-    let schema = table.schema();
-    let found: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-    let missing = |column: &str| {
-        let error = Error::usage(format!("the table has no column `{column}`"));
-        match crate::diagnostic::nearest(column, found.iter().copied()).as_slice() {
-            [] => error.note(format!("its columns are {}", found.join(", "))),
-            near => error.hint(format!("did you mean {}?", crate::diagnostic::or_list(near))),
-        }
-    };
-    if let Some(column) = declared.named.iter().find(|c| !found.contains(&c.as_str())) {
-        return Err(here(missing(column)));
-    }
-    if declared.public && declared.classes.is_empty() {
-        return Ok(());
-    }
-    let type_of = |column: &str| schema.field_with_name(column).map(|f| f.data_type().clone());
-    let key = |column: &str| -> Result<()> {
-        let data_type = type_of(column)?;
-        match persons::is_text(&data_type) || data_type.is_integer() {
-            true => Ok(()),
-            false => Err(Error::usage(format!(
-                "`{column}` is of type {data_type}, and a key is text or a whole number"
-            ))),
-        }
-    };
-    match &declared.owner {
-        Some(Owner::Column(column)) => key(column).map_err(here)?,
-        Some(Owner::Link { column, table: target, key: pointed }) => {
-            key(column).map_err(here)?;
-            let there = tables.get(target).map(|t| t.schema());
-            if there.is_none_or(|s| s.field_with_name(pointed).is_err()) {
-                return Err(here(Error::usage(format!(
-                    "its link leads to `{target}.{pointed}`, and there is no such column"
-                ))));
-            }
-        }
-        None => {}
-    }
-    for column in declared.bounds.keys() {
-        if !type_of(column)?.is_numeric() {
-            return Err(here(Error::usage(format!("`{column}` has bounds and is not a number"))));
-        }
-    }
-    if let Some(retain) = &declared.retain
-        && !matches!(type_of(&retain.column)?, DataType::Timestamp(..) | DataType::Date32)
-    {
-        return Err(here(Error::usage(format!(
-            "`{}` says how old a row is, and is not a date",
-            retain.column
-        ))));
-    }
-    Ok(())
-}
-
-fn check_consent(declared: &Declarations, tables: &rows::Tables) -> Result<()> {
-    let Some(consent) = &declared.consent else { return Ok(()) };
-    let here = |e: Error| e.context("[consent]");
-    let Some(table) = tables.get(&consent.table) else {
-        return Err(here(Error::usage(format!("`{}` is not a declared table", consent.table))));
-    };
-    let columns = [&consent.subject, &consent.purpose, &consent.status, &consent.time];
-    let optional = [consent.expires.as_ref(), consent.subject_type.as_ref().map(|(c, _)| c)];
-    for column in columns.into_iter().chain(optional.into_iter().flatten()) {
-        if table.schema().field_with_name(column).is_err() {
-            return Err(here(Error::usage(format!(
-                "`{}` has no column `{column}`",
-                consent.table
-            ))));
-        }
-    }
-    Ok(())
-}
-
-/// A session under a policy: who asks, in which role, for which purpose.
-#[derive(Debug)]
-pub struct Session {
-    policy: Arc<Policy>,
-    who: Who,
-    role_name: String,
-    role: Role,
-    purpose: Mutex<Option<String>>,
-}
-
-impl Session {
-    /// A session of somebody's.
-    pub fn new(policy: Arc<Policy>, who: Who) -> Result<Self> {
-        // A door's own words for what somebody may change are no roles, unless the policy has them.
-        let asked = who.role.as_deref().filter(|role| {
-            Rights::named(role).is_none() || policy.declared().roles.contains_key(*role)
-        });
-        let (name, role) = policy.declared().role(asked)?;
-        let (role_name, role) = (name.to_string(), role.clone());
-        Ok(Self { policy, who, role_name, role, purpose: Mutex::default() })
-    }
-
-    /// The policy.
-    pub fn policy(&self) -> &Arc<Policy> {
-        &self.policy
-    }
-
-    /// Who asks.
-    pub fn who(&self) -> &Who {
-        &self.who
-    }
-
-    /// The role's name.
-    pub fn role_name(&self) -> &str {
-        &self.role_name
-    }
-
-    /// How open the role is.
-    pub fn openness(&self) -> Openness {
-        self.role.openness
-    }
-
-    /// The purpose that is set.
-    pub fn purpose(&self) -> Option<String> {
-        self.purpose.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Adds `sys.audit` to an owner's session.
-    pub fn show_log(&self, ctx: &SessionContext) -> Result<()> {
-        match (self.role.openness, self.policy.log()) {
-            (Openness::Owner, Some(_)) => audit_table::register(ctx, &self.policy),
-            (_, _) => Ok(()),
-        }
-    }
-
-    /// `SET purpose = '…'`; `None` takes it back.
-    pub fn set_purpose(&self, purpose: Option<&str>) -> Result<()> {
-        if let Some(purpose) = purpose {
-            let known = self.policy.declared().purposes.contains_key(purpose);
-            let allowed = self.role.purposes.is_empty() || self.role.purposes.contains(purpose);
-            if !known || !allowed {
-                let mine: Vec<&str> = match self.role.purposes.is_empty() {
-                    true => self.policy.declared().purposes.keys().map(String::as_str).collect(),
-                    false => self.role.purposes.iter().map(String::as_str).collect(),
-                };
-                return Err(refusal::refusal(
-                    Code::NotAllowed,
-                    format!("`{purpose}` is not a purpose of the role `{}`", self.role_name),
-                )
-                .hint(format!("its purposes are: {}", mine.join(", "))));
-            }
-        }
-        *self.purpose.lock().unwrap_or_else(PoisonError::into_inner) = purpose.map(str::to_string);
-        Ok(())
-    }
-
-    /// Turns a plan into one that this session may run, or refuses it.
-    pub fn pass(&self, plan: LogicalPlan, state: &SessionState) -> Result<Passed> {
-        let purpose = self.purpose();
-        if !self.role.purposes.is_empty() && purpose.is_none() && statements::reads(&plan) {
-            let words: Vec<&str> = self.role.purposes.iter().map(String::as_str).collect();
-            return Err(refusal::refusal(
-                Code::NotAllowed,
-                format!("the role `{}` reads for a purpose, and none is set", self.role_name),
-            )
-            .hint(format!("`SET purpose = '…'` with one of: {}", words.join(", "))));
-        }
-        let names = statements::columns_named(&plan)?;
-        let reading = rows::Reading::new(&self.policy, purpose.as_deref())?;
-        match self.role.openness {
-            Openness::Aggregate => {
-                let gate = gate::Gate::new(reading, &self.role, state);
-                let plan = statements::pass(&gate, plan)?;
-                let trail = gate.trail.into_inner();
-                let mut found =
-                    Found { tables: trail.tables, steps: trail.steps, ..Found::default() };
-                found.columns = self.policy.classes_of(&found.tables, &names);
-                Ok(Passed { plan, masked: trail.private, found, ticket: None })
-            }
-            openness => {
-                let mut found = Found::default();
-                let plan = unlock(&reading, plan, openness, &mut found)?;
-                let masked = openness != Openness::Owner;
-                found.columns = self.policy.classes_of(&found.tables, &names);
-                found.steps.push((
-                    "scan".into(),
-                    format!("rows as the role `{}` sees them", self.role_name),
-                ));
-                Ok(Passed { plan, masked, found, ticket: None })
-            }
-        }
-    }
-
-    /// After a statement has had its effect: a table that it has made is an answer, or stands behind the gate.
-    pub async fn settle(&self, ctx: &SessionContext, made: &Made) -> Result<()> {
-        let Made(Some(name)) = made else { return Ok(()) };
-        match self.role.openness {
-            Openness::Aggregate => {
-                let provider = ctx.table_provider(name.clone()).await?;
-                let mut answers =
-                    self.policy.answers.write().unwrap_or_else(PoisonError::into_inner);
-                // A view is its query, which the gate reads each time.
-                if provider.get_logical_plan().is_none() {
-                    answers.push(provider);
-                }
-            }
-            Openness::Owner | Openness::Pseudonymised => {
-                guard(ctx, self.policy.declared()).await?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The table that a statement makes, if it makes one.
-#[derive(Clone, Debug)]
-pub struct Made(Option<datafusion::common::TableReference>);
-
-impl Made {
-    /// What a plan makes.
-    pub fn by(plan: &LogicalPlan) -> Self {
-        Made(match plan {
-            LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(table)) => Some(table.name.clone()),
-            LogicalPlan::Ddl(DdlStatement::CreateExternalTable(table)) => Some(table.name.clone()),
-            LogicalPlan::Ddl(DdlStatement::CreateView(view)) => Some(view.name.clone()),
-            _ => None,
-        })
-    }
-}
-
-/// The plan of a role that sees rows: tables as it may read them, and no markers.
-fn unlock(
-    reading: &rows::Reading,
-    plan: LogicalPlan,
-    openness: Openness,
-    found: &mut Found,
-) -> Result<LogicalPlan> {
-    // A view is kept as it was written: who reads it later has a role of their own.
-    if let LogicalPlan::Ddl(DdlStatement::CreateView(view)) = &plan {
-        unlock(reading, view.input.as_ref().clone(), openness, found)?;
-        return Ok(plan);
-    }
-    let done = plan.transform_down_with_subqueries(|node| match node {
-        LogicalPlan::Extension(extension) => match Marker::of(&extension) {
-            // A marker may stand directly in another.
-            Some(marker) => {
-                let mut inner = marker.input.clone();
-                while let LogicalPlan::Extension(next) = &inner
-                    && let Some(marker) = Marker::of(next)
-                {
-                    inner = marker.input.clone();
-                }
-                match table_read(reading, &inner, openness, found)? {
-                    Some(table) => Ok(jump(table)),
-                    None => Ok(Transformed::yes(inner)),
-                }
-            }
-            None => Ok(Transformed::no(LogicalPlan::Extension(extension))),
-        },
-        LogicalPlan::Dml(mut dml) => {
-            if let Some(provider) = guarded(&dml.target)
-                && let Some(table) = provider.downcast_ref::<Guarded>()
-            {
-                if openness != Openness::Owner && table.declared().is_some() {
-                    return Err(statements::protected(table.name(), "written to").into());
-                }
-                dml.target = provider_as_source(table.unlocked());
-            }
-            Ok(Transformed::yes(LogicalPlan::Dml(dml)))
-        }
-        node => match table_read(reading, &node, openness, found)? {
-            Some(table) => Ok(jump(table)),
-            None => Ok(Transformed::no(node)),
-        },
-    })?;
-    Ok(done.data)
-}
-
-fn jump(plan: LogicalPlan) -> Transformed<LogicalPlan> {
-    Transformed::new(plan, true, datafusion::common::tree_node::TreeNodeRecursion::Jump)
-}
-
-fn table_read(
-    reading: &rows::Reading,
-    node: &LogicalPlan,
-    openness: Openness,
-    found: &mut Found,
-) -> Result<Option<LogicalPlan>> {
-    let LogicalPlan::TableScan(scan) = node else { return Ok(None) };
-    match guarded(&scan.source) {
-        Some(provider) => {
-            let Some(table) = provider.downcast_ref::<Guarded>() else { return Ok(None) };
-            found.tables.insert(table.name().to_string());
-            reading.open(table, &scan.table_name, openness).map(Some)
-        }
-        // A role that sees pseudonyms reads no file that the policy does not know.
-        None if openness == Openness::Owner || reading.policy.is_public_leaf(scan) => Ok(None),
-        None => Err(rows::undeclared(&scan.table_name.to_string())),
-    }
 }

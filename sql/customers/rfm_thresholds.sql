@@ -20,6 +20,7 @@
 -- returns  customers BIGINT how many customers have it
 -- returns  share DOUBLE their share of the scored customers
 -- grain    one row per measure and score that a customer has; with nested, ranges of neighbouring scores may overlap
+-- withheld lowest, highest
 -- source   observed ranges of the scores of rfm_score
 -- example  SELECT * FROM rfm_thresholds() ORDER BY measure, score
 CREATE MACRO rfm_thresholds(

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{Column, Constraints, DFSchema, ScalarValue, TableReference};
-use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::datasource::{MemTable, TableProvider, provider_as_source};
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{
     CreateMemoryTable, DdlStatement, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit,
@@ -56,46 +56,62 @@ impl Engine {
         batches: Vec<RecordBatch>,
     ) -> BoxFuture<'a, Result<u64>> {
         Box::pin(async move {
-            let name = self.ingest_name(into);
-            let exists = self.ctx.table_exist(name.clone())?;
-            match (exists, into.if_exists, into.create) {
-                (true, IfExists::Fail, _) => {
-                    return Err(Error::query(format!("the table `{name}` exists already"))
-                        .hint("append to it or replace it"));
-                }
-                (false, _, false) => {
-                    let bare = TableReference::bare(name.table().to_string());
-                    return Err(self.functions.unknown_table(&bare));
-                }
-                _ => {}
-            }
             let count = batches.iter().map(|b| b.num_rows() as u64).sum();
-            let rows = provider_as_source(Arc::new(MemTable::try_new(schema, vec![batches])?));
-            let rows = LogicalPlanBuilder::scan("ingested", rows, None)?.build()?;
-            let plan = if exists && into.if_exists == IfExists::Append {
-                let target = self.ctx.table_provider(name.clone()).await?;
-                let rows = fitted(rows, &target.schema(), &name)?;
-                let target = provider_as_source(target);
-                LogicalPlanBuilder::insert_into(rows, name, target, InsertOp::Append)?.build()?
-            } else {
-                LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(CreateMemoryTable {
-                    name,
-                    constraints: Constraints::default(),
-                    input: Arc::new(rows),
-                    if_not_exists: false,
-                    or_replace: exists,
-                    column_defaults: vec![],
-                    temporary: false,
-                }))
-            };
-            self.gates.iter().try_for_each(|gate| gate.check(&plan))?;
-            let Passed { plan, masked, .. } = self.through_policy(plan, &self.ctx.state())?;
+            let judged = self.ingesting(into, schema, batches).await;
+            let text = format!("INGEST INTO {}", self.ingest_name(into));
+            let ticket = self.write_down(&text, judged.as_ref().map(|p| &p.found))?;
+            let Passed { plan, masked, .. } = judged?;
             let made = Made::by(&plan);
-            let rows = Rows::start(&self.ctx, plan, None, masked, None).await;
+            let rows = Rows::start(&self.ctx, plan, None, masked, ticket).await;
             rows.map_err(|e| self.explain(e))?.collect().await?;
             self.settle(&made).await?;
             Ok(count)
         })
+    }
+
+    /// The plan that puts rows into a table, past the gates.
+    async fn ingesting(
+        &self,
+        into: &Ingest,
+        schema: SchemaRef,
+        batches: Vec<RecordBatch>,
+    ) -> Result<Passed> {
+        let name = self.ingest_name(into);
+        let exists = self.ctx.table_exist(name.clone())?;
+        match (exists, into.if_exists, into.create) {
+            (true, IfExists::Fail, _) => {
+                return Err(Error::query(format!("the table `{name}` exists already"))
+                    .hint("append to it or replace it"));
+            }
+            (false, _, false) => {
+                let bare = TableReference::bare(name.table().to_string());
+                return Err(self.functions.unknown_table(&bare));
+            }
+            _ => {}
+        }
+        let rows: Arc<dyn TableProvider> = Arc::new(MemTable::try_new(schema, vec![batches])?);
+        if let Some(session) = &self.session {
+            session.bring(Arc::clone(&rows));
+        }
+        let rows = LogicalPlanBuilder::scan("ingested", provider_as_source(rows), None)?.build()?;
+        let plan = if exists && into.if_exists == IfExists::Append {
+            let target = self.ctx.table_provider(name.clone()).await?;
+            let rows = fitted(rows, &target.schema(), &name)?;
+            let target = provider_as_source(target);
+            LogicalPlanBuilder::insert_into(rows, name, target, InsertOp::Append)?.build()?
+        } else {
+            LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(CreateMemoryTable {
+                name,
+                constraints: Constraints::default(),
+                input: Arc::new(rows),
+                if_not_exists: false,
+                or_replace: exists,
+                column_defaults: vec![],
+                temporary: false,
+            }))
+        };
+        self.gates.iter().try_for_each(|gate| gate.check(&plan))?;
+        self.through_policy(plan, &self.ctx.state())
     }
 
     /// Fails early for somebody who may not change tables, before any row is read.
@@ -110,7 +126,11 @@ impl Engine {
             column_defaults: vec![],
             temporary: false,
         }));
-        self.gates.iter().try_for_each(|gate| gate.check(&plan))
+        let allowed = self.gates.iter().try_for_each(|gate| gate.check(&plan));
+        if let Err(error) = &allowed {
+            self.write_down(&format!("INGEST INTO {}", self.ingest_name(into)), Err(error))?;
+        }
+        allowed
     }
 
     fn ingest_name(&self, into: &Ingest) -> TableReference {

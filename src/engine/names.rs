@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use datafusion::datasource::MemTable;
+use datafusion::datasource::{MemTable, TableProvider};
 use datafusion::prelude::SessionContext;
 use futures::future::BoxFuture;
 
@@ -137,9 +137,10 @@ impl Engine {
             .into_iter()
             .map(|b| RecordBatch::try_new(SchemaRef::clone(&schema), b.columns().to_vec()))
             .collect::<std::result::Result<Vec<_>, _>>()?;
-        let table = MemTable::try_new(schema, vec![batches])?;
+        let table: Arc<dyn TableProvider> = Arc::new(MemTable::try_new(schema, vec![batches])?);
         self.ctx.deregister_table(name)?;
-        self.ctx.register_table(name, Arc::new(table))?;
+        self.ctx.register_table(name, Arc::clone(&table))?;
+        self.keeps_answer(table);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, col, lit};
 use datafusion::prelude::SessionContext;
@@ -79,18 +80,18 @@ impl Engine {
     /// The statement's line in the audit log.
     pub(super) fn write_down(
         &self,
-        statement: &Statement,
+        text: &str,
         said: std::result::Result<&policy::Found, &Error>,
     ) -> Result<Option<policy::Ticket>> {
         match &self.session {
-            Some(session) => session.write_down(&statement.text, said),
+            Some(session) => session.write_down(text, said),
             None => Ok(None),
         }
     }
 
     /// The line of a statement that reads nothing.
-    pub(super) fn write_word_down(&self, statement: &Statement) -> Result<()> {
-        let ticket = self.write_down(statement, Ok(&policy::Found::default()))?;
+    pub(super) fn write_word_down(&self, text: &str) -> Result<()> {
+        let ticket = self.write_down(text, Ok(&policy::Found::default()))?;
         ticket.map_or(Ok(()), |mut ticket| ticket.close("done", 0))
     }
 
@@ -101,7 +102,7 @@ impl Engine {
                 .hint("name one with `privacy = \"policy.toml\"` in comptoir.toml"));
         }
         let judged = self.judged(statement).await;
-        self.write_word_down(statement)?;
+        self.write_word_down(&statement.text)?;
         let mut found: Vec<(String, String)> = vec![];
         match judged {
             Ok(passed) => {
@@ -122,6 +123,13 @@ impl Engine {
         let named = named.map(|(from, to)| col(from).alias(to));
         let plan = LogicalPlanBuilder::values(rows)?.project(named)?.build()?;
         Rows::start(&self.ctx, plan, None, false, None).await
+    }
+
+    /// The rows of an answer, which this session keeps as a table: they are an answer still.
+    pub(super) fn keeps_answer(&self, table: Arc<dyn TableProvider>) {
+        if let Some(session) = &self.session {
+            session.keep_answer(table);
+        }
     }
 
     /// What a statement has made is put where the policy wants it.

@@ -27,6 +27,11 @@ impl Progress {
         Self { sources, total }
     }
 
+    /// Nothing to tell: how many rows a filter has left to read says what is in them.
+    pub(super) fn hidden() -> Self {
+        Self { sources: vec![], total: None }
+    }
+
     /// How many rows have been read from files and tables.
     pub fn rows(&self) -> u64 {
         self.sources.iter().map(read_by).sum()

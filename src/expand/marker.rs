@@ -33,6 +33,8 @@ pub enum Origin {
         grain: String,
         /// The columns of its result that groups may be made by, where rows are about one person each.
         groups: Vec<String>,
+        /// The columns of its result that hold the value of a single person, such as the greatest of a group.
+        withheld: Vec<String>,
         /// Whether the caller wrote expressions into it: `net_sales => price * 2`.
         given_columns: bool,
     },

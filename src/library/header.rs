@@ -64,11 +64,8 @@ pub(super) fn read(
     let grain = one(&mut tags, "grain")?;
     let source = one(&mut tags, "source")?;
     let examples = take(&mut tags, "example");
-    let groups: Vec<String> = take(&mut tags, "groups")
-        .iter()
-        .flat_map(|line| line.split(','))
-        .map(|column| column.trim().to_string())
-        .collect();
+    let groups = columns(&mut tags, "groups");
+    let withheld = columns(&mut tags, "withheld");
     let returns =
         take(&mut tags, "returns").iter().map(|t| column_doc(t)).collect::<Result<Vec<_>>>()?;
     if examples.is_empty() || returns.is_empty() {
@@ -83,8 +80,12 @@ pub(super) fn read(
     for text in take(&mut tags, "reads") {
         inputs.push(input(&text, &instead, &aliases, &find)?);
     }
-    if let Some(column) = groups.iter().find(|g| !returns.iter().any(|r| r.name == **g)) {
-        return Err(wrong(format!("`-- groups {column}` is not a column that it returns")).into());
+    for (tag, named) in [("groups", &groups), ("withheld", &withheld)] {
+        if let Some(column) = named.iter().find(|c| !returns.iter().any(|r| r.name == **c)) {
+            return Err(
+                wrong(format!("`-- {tag} {column}` is not a column that it returns")).into()
+            );
+        }
     }
     if let Some((tag, _)) = tags.first() {
         return Err(wrong(format!("`-- {tag}` is not a tag of the header")).into());
@@ -108,6 +109,7 @@ pub(super) fn read(
         returns,
         grain,
         groups,
+        withheld,
         source,
         examples,
         body,
@@ -262,6 +264,12 @@ fn take(tags: &mut Vec<(String, String)>, tag: &str) -> Vec<String> {
         std::mem::take(tags).into_iter().partition(|(t, _)| t == tag);
     *tags = rest;
     found.into_iter().map(|(_, text)| text).collect()
+}
+
+/// `column, column`
+fn columns(tags: &mut Vec<(String, String)>, tag: &str) -> Vec<String> {
+    let lines = take(tags, tag);
+    lines.iter().flat_map(|line| line.split(',')).map(|c| c.trim().to_string()).collect()
 }
 
 fn macro_of(text: &str) -> Result<(String, Vec<ast::MacroArg>, ast::Query)> {

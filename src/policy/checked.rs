@@ -14,6 +14,7 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
 use datafusion::common::{Column, DFSchema, ScalarValue, internal_err};
 use datafusion::error::Result as EngineResult;
+use datafusion::functions::expr_fn::coalesce;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
@@ -60,10 +61,16 @@ pub(super) fn measure(
         evaluated = Expr::AggregateFunction(wide).alias(gate.hidden("sum"));
         fits = Some(call.get_type(schema)?);
     }
-    let share = match (dominance, private.supports.first(), argument) {
-        (Some(_), Some(support), Some(argument)) if adds => {
+    let units = private.supports.iter().filter(|s| s.outer.is_none());
+    let units: Vec<Expr> = units.map(|s| Expr::Column(s.column.clone())).collect();
+    let share = match (dominance, argument) {
+        (Some(_), Some(argument)) if adds => {
             let name = gate.hidden("share");
-            let unit = Expr::Column(support.column.clone());
+            // Each part of a union has a column for its persons.
+            let unit = match <[Expr; 1]>::try_from(units) {
+                Ok([unit]) => unit,
+                Err(units) => coalesce(units),
+            };
             let arguments = vec![unit, cast(argument, DataType::Float64)];
             let share = AggregateFunction::new_udf(
                 Arc::new(AggregateUDF::from(TopShare::new())),

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProviderList, SchemaProvider, Session, TableProvider};
+use datafusion::common::config::CatalogOptions;
 use datafusion::common::{DataFusionError, Statistics};
 use datafusion::logical_expr::{Expr, LogicalPlan, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
@@ -161,21 +162,27 @@ fn places(ctx: &SessionContext) -> Vec<Place> {
             }
             let Some(schema) = catalog.schema(&schema_name) else { continue };
             for table in schema.table_names() {
-                let is_default = (
-                    catalog_name == options.default_catalog,
-                    schema_name == options.default_schema,
-                );
-                let name = match is_default {
-                    (true, true) => table.clone(),
-                    (true, false) => format!("{schema_name}.{table}"),
-                    (false, _) => format!("{catalog_name}.{schema_name}.{table}"),
-                };
+                let name = policy_name(options, &catalog_name, &schema_name, &table);
                 let (schema, schema_name) = (Arc::clone(&schema), schema_name.clone());
                 places.push(Place { schema, schema_name, table, name });
             }
         }
     }
     places
+}
+
+/// How the policy writes a table's name: what is the session's default is left out.
+pub(super) fn policy_name(
+    defaults: &CatalogOptions,
+    catalog: &str,
+    schema: &str,
+    table: &str,
+) -> String {
+    match (catalog == defaults.default_catalog, schema == defaults.default_schema) {
+        (true, true) => table.to_string(),
+        (true, false) => format!("{schema}.{table}"),
+        (false, _) => format!("{catalog}.{schema}.{table}"),
+    }
 }
 
 /// A view over tables that are behind the gate needs no guard of its own: the planner puts its query in its place, and the

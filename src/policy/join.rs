@@ -1,23 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: The Comptoir authors
 
-//! Where rows of two sides meet: joins and unions.
+//! Where rows of two sides meet.
 //!
-//! A user joins persons with their own rows, by the person or by a declared link, and with public tables by columns that
-//! may be compared. An analysis joins as it needs to; then a row depends on the persons of both sides, and both hidden
+//! A user joins persons with their own rows, by the person or by a declared link, and with public relations by columns that
+//! may be compared ([`Partner`]). Where a side may have no row, what is worked out from it is about those persons who have
+//! one: they are counted on their own. An analysis joins as it needs to; then a row depends on the persons of both sides, and both hidden
 //! columns are kept, unless the two are known to be about the same.
 
 use std::sync::Arc;
 
-use datafusion::common::{Column, JoinType, NullEquality, ScalarValue};
+use datafusion::common::{Column, JoinType, NullEquality};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
-use datafusion::logical_expr::{BinaryExpr, Expr, Join, LogicalPlan, Operator, Projection, Union};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, ExprSchemable, Join, LogicalPlan, Operator, Projection, lit, when,
+};
 
 use super::gate::{Author, Gate, Node, bare, tables_of};
+use super::partner::{self, Partner};
 use super::persons;
 use super::refusal::{Code, refusal};
 use super::rules::Rows;
-use super::state::{Info, Kind, Private, State, Support};
+use super::state::{Info, Kind, Outer, Private, State, Support};
 use crate::error::Result;
 use crate::library::PrivacyClass as Class;
 
@@ -49,30 +53,12 @@ struct Sides<'a> {
 }
 
 /// The rows of a side as private ones: those of a public side are about nobody.
-fn as_private(node: &Node) -> Private {
+pub(super) fn as_private(node: &Node) -> Private {
     match &node.state {
         State::Private(private) => private.clone(),
-        State::Public | State::Released => Private {
-            columns: node
-                .plan
-                .schema()
-                .columns()
-                .into_iter()
-                .map(|c| (c.clone(), open(&c)))
-                .collect(),
-            supports: vec![],
-            keys: None,
-        },
-    }
-}
-
-fn open(column: &Column) -> Info {
-    Info {
-        class: Class::Plain,
-        domain: None,
-        origin: column.flat_name(),
-        kind: Kind::Raw,
-        compare: true,
+        State::Public | State::Released => {
+            Private { columns: partner::columns(&node.plan, Kind::Raw), ..Private::default() }
+        }
     }
 }
 
@@ -115,21 +101,99 @@ impl Sides<'_> {
         )?))
     }
 
-    fn of_user(self, gate: &Gate) -> Result<Node> {
-        let (left, right) = (as_private(&self.left), as_private(&self.right));
+    fn of_user(mut self, gate: &Gate) -> Result<Node> {
+        let (mut left, mut right) = (as_private(&self.left), as_private(&self.right));
         let both = !left.supports.is_empty() && !right.supports.is_empty();
-        let names = || match (left.supports.is_empty(), right.supports.is_empty()) {
+        let names = match (left.supports.is_empty(), right.supports.is_empty()) {
             (false, true) => tables_of(&left),
             (true, false) => tables_of(&right),
             (_, _) => format!("{} and {}", tables_of(&left), tables_of(&right)),
         };
-        let kept_left = match self.join.join_type {
-            JoinType::Inner => !left.supports.is_empty(),
-            JoinType::Left if !left.supports.is_empty() => true,
-            JoinType::Right if !right.supports.is_empty() => false,
+        let kept_left = self.keeps_left(&left, &right, &names)?;
+        let (pairs, others) = self.conditions(&left, &right);
+        self.by_allowed_columns(&pairs, &left, &right, both, &names)?;
+        let partner = match both {
+            true => None,
+            false => Some(self.partner(&pairs, right.supports.is_empty(), &names)?),
+        };
+        if partner == Some(Partner::Written) {
+            let (written, plan) = match right.supports.is_empty() {
+                true => (&mut right, &self.right.plan),
+                false => (&mut left, &self.left.plan),
+            };
+            written.columns = partner::columns(plan, Kind::Key);
+        }
+        let schema = self.left.plan.schema().join(self.right.plan.schema())?;
+        let columns = left.columns.iter().chain(&right.columns).cloned().collect();
+        let all = Private { columns, ..Private::default() };
+        let rows = Rows { private: &all, schema: &schema };
+        let others: Vec<Expr> = others.iter().map(|o| rows.filter(o)).collect::<Result<_>>()?;
+        let outer = (self.join.join_type != JoinType::Inner).then(|| gate.outer_join());
+        let multiplies = match partner {
+            None => true,
+            Some(Partner::Table { filtered }) => filtered || !others.is_empty(),
+            Some(Partner::Written) => false,
+        };
+        let outer = outer.map(|id| Outer { id, multiplies });
+        let equal = pairs.iter().map(|(a, b)| Expr::Column(a.clone()).eq(Expr::Column(b.clone())));
+        let filter = conjunction(equal.chain(others));
+        let (first, second) = if kept_left { (&left, &mut right) } else { (&right, &mut left) };
+        if let Some(Outer { id, .. }) = outer {
+            for (column, info) in &mut second.columns {
+                info.outer.push(id);
+                if pairs.iter().any(|(a, b)| a == column || b == column) {
+                    info.absent = Some(id);
+                }
+            }
+        }
+        let mut supports = first.supports.clone();
+        let plan = match (outer, partner) {
+            // What the statement has written cannot be added up, and says nothing about how many there are.
+            (None, _) | (Some(_), Some(Partner::Written)) => {
+                let known = |s: &Support| {
+                    s.outer.is_none() && first.supports.iter().any(|f| f.unit == s.unit)
+                };
+                supports.extend(second.supports.iter().filter(|s| !known(s)).cloned());
+                self.rebuilt(vec![], filter)?
+            }
+            (Some(outer), None) => {
+                let may_lack =
+                    |s: &Support| Support { outer: s.outer.or(Some(outer)), ..s.clone() };
+                supports.extend(second.supports.iter().map(may_lack));
+                self.rebuilt(vec![], filter)?
+            }
+            (Some(outer), Some(Partner::Table { .. })) => {
+                let found = gate.hidden("found");
+                self.mark(kept_left, &found)?;
+                let joined = self.rebuilt(vec![], filter)?;
+                let (plan, more) = with_found(gate, joined, &found, &first.supports, outer)?;
+                supports.extend(more);
+                plan
+            }
+        };
+        let columns = left.columns.into_iter().chain(right.columns).collect();
+        gate.step(
+            "join",
+            if both { "private rows of the same persons" } else { "private rows with public ones" },
+        );
+        Ok(Node { plan, state: State::Private(Private { columns, supports, keys: None }) })
+    }
+
+    /// Whether the rows of the left side are kept, by a kind of join that a user may write.
+    fn keeps_left(&self, left: &Private, right: &Private, names: &str) -> Result<bool> {
+        if self.join.null_equality == NullEquality::NullEqualsNull {
+            return Err(refusal(
+                Code::NotAllowed,
+                format!("a join of {names} takes NULL for a person"),
+            ));
+        }
+        match self.join.join_type {
+            JoinType::Inner => Ok(!left.supports.is_empty()),
+            JoinType::Left if !left.supports.is_empty() => Ok(true),
+            JoinType::Right if !right.supports.is_empty() => Ok(false),
             JoinType::Left | JoinType::Right => {
-                return Err(refusal(Code::NotAllowed, format!("an outer join keeps public rows that have no partner in {}", names()))
-                    .hint("keep the private side, or join with the groups: `… LEFT JOIN (SELECT key, count(*) FROM … GROUP BY key)`"));
+                Err(refusal(Code::NotAllowed, format!("an outer join keeps public rows that have no partner in {names}"))
+                    .hint("keep the private side, or join with the groups: `… LEFT JOIN (SELECT key, count(*) FROM … GROUP BY key)`"))
             }
             JoinType::Full
             | JoinType::LeftSemi
@@ -137,30 +201,25 @@ impl Sides<'_> {
             | JoinType::LeftAnti
             | JoinType::RightAnti
             | JoinType::LeftMark
-            | JoinType::RightMark => {
-                return Err(refusal(
-                    Code::NotAllowed,
-                    format!("a {} join cannot read {}", self.join.join_type, names()),
-                )
-                .hint("accepted are JOIN and LEFT JOIN"));
-            }
-        };
-        if self.join.null_equality == NullEquality::NullEqualsNull {
-            return Err(refusal(
+            | JoinType::RightMark => Err(refusal(
                 Code::NotAllowed,
-                format!("a join of {} takes NULL for a person", names()),
-            ));
+                format!("a {} join cannot read {names}", self.join.join_type),
+            )
+            .hint("accepted are JOIN and LEFT JOIN")),
         }
-        let (pairs, others) = self.conditions(&left, &right);
-        let schema = self.left.plan.schema().join(self.right.plan.schema())?;
-        let all = Private {
-            columns: left.columns.iter().chain(&right.columns).cloned().collect(),
-            supports: left.supports.iter().chain(&right.supports).cloned().collect(),
-            keys: None,
-        };
-        let rows = Rows { private: &all, schema: &schema };
+    }
+
+    /// Refuses a join that is not by persons, links, or columns of one type that may be compared.
+    fn by_allowed_columns(
+        &self,
+        pairs: &[(Column, Column)],
+        left: &Private,
+        right: &Private,
+        both: bool,
+        names: &str,
+    ) -> Result<()> {
         let mut linked = false;
-        for (a, b) in &pairs {
+        for (a, b) in pairs {
             let (Some(l), Some(r)) = (left.info(a), right.info(b)) else { continue };
             if l.domain.is_some() && l.domain == r.domain {
                 linked = true;
@@ -181,36 +240,61 @@ impl Sides<'_> {
                     .hint("join persons on their key or on a declared link, and public tables on columns that may be compared"));
                 }
             }
+            // A conversion can fail on a row, and that it does says that there is one.
+            let (one, other) = (
+                Expr::Column(a.clone()).get_type(self.left.plan.schema())?,
+                Expr::Column(b.clone()).get_type(self.right.plan.schema())?,
+            );
+            let text = persons::is_text(&one) && persons::is_text(&other);
+            let whole = one.is_signed_integer() && other.is_signed_integer();
+            if one != other && !text && !whole {
+                return Err(refusal(
+                    Code::NotAllowed,
+                    format!("`{}` of type {one} cannot be joined on `{}` of type {other}", l.origin, r.origin),
+                )
+                .hint("give the column of the other side the type of the private one: `CAST(column AS …)` in its own query"));
+            }
         }
         if both && !linked {
-            return Err(refusal(Code::NotAllowed, format!("the join of {} is not by the person", names()))
+            return Err(refusal(Code::NotAllowed, format!("the join of {names} is not by the person"))
                 .hint("join on the persons' key or on a declared link: `ON orders.customer_id = customers.customer_id`"));
         }
         if pairs.is_empty() {
             return Err(refusal(
                 Code::NotAllowed,
-                format!("the join of {} has no columns that are equal", names()),
+                format!("the join of {names} has no columns that are equal"),
             )
             .hint("write `JOIN … ON a.column = b.column`"));
         }
-        let others: Vec<Expr> = others.iter().map(|o| rows.filter(o)).collect::<Result<_>>()?;
-        let equal = pairs.iter().map(|(a, b)| Expr::Column(a.clone()).eq(Expr::Column(b.clone())));
-        let filter = conjunction(equal.chain(others));
-        let plan = self.rebuilt(vec![], filter)?;
-        let (first, second) = if kept_left {
-            (&left.supports, &right.supports)
-        } else {
-            (&right.supports, &left.supports)
+        Ok(())
+    }
+
+    /// What the public side is.
+    fn partner(&self, pairs: &[(Column, Column)], on_right: bool, names: &str) -> Result<Partner> {
+        let (plan, keys): (_, Vec<Column>) = match on_right {
+            true => (&self.join.right, pairs.iter().map(|(_, b)| b.clone()).collect()),
+            false => (&self.join.left, pairs.iter().map(|(a, _)| a.clone()).collect()),
         };
-        let mut supports = first.clone();
-        let more = second.iter().filter(|s| !first.iter().any(|f| f.unit == s.unit));
-        supports.extend(more.cloned());
-        let state = State::Private(Private { columns: all.columns, supports, keys: None });
-        gate.step(
-            "join",
-            if both { "private rows of the same persons" } else { "private rows with public ones" },
-        );
-        Ok(Node { plan, state })
+        Partner::of(plan, &keys).ok_or_else(|| {
+            let shown: Vec<String> = keys.iter().map(|k| format!("`{}`", k.name)).collect();
+            refusal(
+                Code::NotAllowed,
+                format!(
+                    "{names} would be joined with a relation that may have several rows for one {}",
+                    shown.join(", ")
+                ),
+            )
+            .hint("let it have one: `JOIN (SELECT key, … FROM … GROUP BY key)`, or `SELECT DISTINCT key`; or join with a table of the policy")
+        })
+    }
+
+    /// Adds a column to the side that may have no row, which is NULL when it has none.
+    fn mark(&mut self, kept_left: bool, name: &str) -> Result<()> {
+        let side = if kept_left { &mut self.right } else { &mut self.left };
+        let columns = side.plan.schema().columns().into_iter().map(Expr::Column);
+        let all: Vec<Expr> = columns.chain([lit(true).alias(name)]).collect();
+        side.plan = LogicalPlan::Projection(Projection::try_new(all, Arc::new(side.plan.clone()))?);
+        Ok(())
     }
 
     fn of_analysis(self, gate: &Gate) -> Result<Node> {
@@ -282,6 +366,29 @@ impl Sides<'_> {
     }
 }
 
+/// The persons whose rows have found a partner.
+fn with_found(
+    gate: &Gate,
+    joined: LogicalPlan,
+    found: &str,
+    supports: &[Support],
+    outer: Outer,
+) -> Result<(LogicalPlan, Vec<Support>)> {
+    let mark = Column::new_unqualified(found);
+    let columns = joined.schema().columns().into_iter().filter(|c| *c != mark).map(Expr::Column);
+    let mut all: Vec<Expr> = columns.collect();
+    let mut more = vec![];
+    for support in supports.iter().filter(|s| s.outer.is_none()) {
+        let name = gate.hidden("persons");
+        let unit = Expr::Column(support.column.clone());
+        all.push(when(Expr::Column(mark.clone()), unit).end()?.alias(name.clone()));
+        let column = Column::new_unqualified(name);
+        more.push(Support { column, outer: Some(outer), ..support.clone() });
+    }
+    let plan = LogicalPlan::Projection(Projection::try_new(all, Arc::new(joined))?);
+    Ok((plan, more))
+}
+
 /// The hidden columns of a join of two private sides.
 #[expect(clippy::too_many_arguments, reason = "what is known of one join")]
 fn meet(
@@ -343,133 +450,9 @@ fn meet(
             is_set: true,
             unit,
             by_person,
+            outer: None,
         });
     }
     let plan = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?);
     Ok(Node { plan, state: State::Private(Private { columns, supports, keys }) })
-}
-
-/// `UNION ALL`.
-pub(super) fn union(
-    gate: &Gate,
-    plan: &LogicalPlan,
-    inputs: Vec<Node>,
-    author: Author,
-) -> Result<Node> {
-    let private: Vec<&Private> = inputs
-        .iter()
-        .filter_map(|n| match &n.state {
-            State::Private(private) => Some(private),
-            State::Public | State::Released => None,
-        })
-        .collect();
-    let Some(first) = private.first() else {
-        let released = inputs.iter().any(|n| matches!(n.state, State::Released));
-        let state = if released { State::Released } else { State::Public };
-        return gate.over(plan, inputs.into_iter().map(|n| n.plan).collect(), state, author);
-    };
-    let units = |p: &Private| p.supports.iter().map(|s| s.unit.clone()).collect::<Vec<_>>();
-    if author == Author::User
-        && (private.len() < inputs.len() || private.iter().any(|p| units(p) != units(first)))
-    {
-        return Err(refusal(
-            Code::NotAllowed,
-            format!("UNION puts rows of {} beside rows of another kind", tables_of(first)),
-        )
-        .hint("group each part first, and put the groups together"));
-    }
-    let most = private.iter().map(|p| p.supports.len()).max().unwrap_or(0);
-    let plain =
-        author == Author::User && private.iter().all(|p| p.supports.iter().all(|s| !s.is_set));
-    let names: Vec<String> = (0..most).map(|_| gate.hidden("persons")).collect();
-    let mut supports: Vec<Support> = names
-        .iter()
-        .enumerate()
-        .map(|(i, name)| Support {
-            column: Column::new_unqualified(name.clone()),
-            is_set: !plain,
-            unit: first
-                .supports
-                .get(i)
-                .map_or_else(|| first.supports[0].unit.clone(), |s| s.unit.clone()),
-            by_person: false,
-        })
-        .collect();
-    let width = plan.schema().fields().len();
-    let mut infos: Vec<Option<Info>> = vec![None; width];
-    let mut branches = vec![];
-    for input in &inputs {
-        let own = as_private(input);
-        let mut exprs: Vec<Expr> =
-            own.columns.iter().map(|(c, _)| Expr::Column(c.clone())).collect();
-        for (i, support) in supports.iter_mut().enumerate() {
-            let expr = match own.supports.get(i).or(own.supports.last()) {
-                // Nobody: the row counts for no group.
-                None => Expr::Literal(ScalarValue::Binary(None), None),
-                Some(s) => {
-                    support.by_person |= s.by_person;
-                    let column = Expr::Column(s.column.clone());
-                    match s.is_set || plain {
-                        true => column,
-                        false => persons::together(gate.limit()).call(vec![column]),
-                    }
-                }
-            };
-            exprs.push(expr.alias(names[i].clone()));
-        }
-        let is_empty = matches!(input.plan, LogicalPlan::EmptyRelation(_));
-        for (info, (_, own)) in infos.iter_mut().zip(&own.columns).filter(|_| !is_empty) {
-            *info = Some(match info.take() {
-                None => own.clone(),
-                Some(earlier) => combined(earlier, own),
-            });
-        }
-        let branch = Projection::try_new(exprs, Arc::new(input.plan.clone()))?;
-        branches.push(Arc::new(LogicalPlan::Projection(branch)));
-    }
-    let union = Union::try_new_with_loose_types(branches)?;
-    let columns = (0..width)
-        .zip(infos)
-        .map(|(i, info)| {
-            let column = Column::from(union.schema.qualified_field(i));
-            (column, info.unwrap_or_else(Info::null))
-        })
-        .collect();
-    for (i, support) in supports.iter_mut().enumerate() {
-        support.column = Column::from(union.schema.qualified_field(width + i));
-    }
-    Ok(Node {
-        plan: LogicalPlan::Union(union),
-        state: State::Private(Private { columns, supports, keys: None }),
-    })
-}
-
-/// What is known of a column that two branches give: the more careful of both.
-fn combined(a: Info, b: &Info) -> Info {
-    let strictness = |class: Class| match class {
-        Class::Direct => 5,
-        Class::Text => 4,
-        Class::Identifier => 3,
-        Class::Sensitive => 2,
-        Class::Quasi => 1,
-        Class::Plain => 0,
-    };
-    // A NULL on one side takes nothing away. Another constant does: it may be somebody's key.
-    if a.kind == Kind::Null {
-        return b.clone();
-    }
-    if b.kind == Kind::Null {
-        return a;
-    }
-    let domain = if a.domain == b.domain { a.domain.clone() } else { None };
-    let class = if strictness(a.class) >= strictness(b.class) { a.class } else { b.class };
-    let kind = match (a.kind, b.kind) {
-        (x, y) if x == y => x,
-        (Kind::Analysed, _) | (_, Kind::Analysed) => Kind::Analysed,
-        (
-            Kind::Raw | Kind::Key | Kind::Product | Kind::PerPerson | Kind::Constant | Kind::Null,
-            _,
-        ) => Kind::Key,
-    };
-    Info { class, domain, kind, compare: a.compare && b.compare, ..a }
 }

@@ -9,7 +9,8 @@ use datafusion::logical_expr::{
     BinaryExpr, Expr, LogicalPlan, LogicalPlanBuilder, Operator, lit, when,
 };
 
-use super::gate::{Gate, counted};
+use super::gate::Gate;
+use super::groups::counted;
 use super::release::{Demand, Release};
 use super::state::Private;
 use crate::error::Result;
@@ -26,14 +27,16 @@ pub(super) fn small_groups(
     let names: Vec<String> = keys.iter().map(|_| gate.hidden("key")).collect();
     let named =
         keys.iter().zip(&names).map(|(key, name)| key.clone().unalias().alias(name.clone()));
-    let persons = private
+    let persons: Vec<Expr> = private
         .supports
         .iter()
-        .map(|s| counted(&s.column, gate.limit()).alias(gate.hidden("persons")));
+        .filter(|s| s.outer.is_none())
+        .map(|s| counted(&s.column, gate.limit()).alias(gate.hidden("persons")))
+        .collect();
+    let supports = (keys.len()..keys.len() + persons.len()).collect();
     let groups = LogicalPlanBuilder::from(rows.clone())
-        .aggregate(named.collect::<Vec<_>>(), persons.collect::<Vec<_>>())?
+        .aggregate(named.collect::<Vec<_>>(), persons)?
         .build()?;
-    let supports = (keys.len()..keys.len() + private.supports.len()).collect();
     let large = Release::of(groups, Demand { supports, k, lattice: None })?;
     let is_large = gate.hidden("large");
     let column = |name: &String| Expr::Column(Column::new_unqualified(name.clone()));

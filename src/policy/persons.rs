@@ -9,7 +9,7 @@
 //! answer to "at least k, for a k up to the limit" is exact at every level, in a few bytes a group instead of all keys.
 //! Two persons whose hashes are equal would count as one, which errs towards silence.
 //!
-//! Neither function is registered anywhere: SQL cannot name them.
+//! None of the functions is registered anywhere: SQL cannot name them.
 
 use std::hash::Hasher;
 use std::sync::Arc;
@@ -40,6 +40,12 @@ pub(super) fn persons(limit: usize) -> AggregateUDF {
 /// The persons of several columns together: NULL where all are NULL.
 pub(super) fn together(limit: usize) -> ScalarUDF {
     ScalarUDF::from(Together { limit, signature: Signature::variadic_any(Volatility::Immutable) })
+}
+
+/// Whether a set holds at least `k` persons.
+pub(super) fn enough(k: usize) -> ScalarUDF {
+    let binary = Signature::exact(vec![DataType::Binary], Volatility::Immutable);
+    ScalarUDF::from(Enough { k, signature: binary })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -296,6 +302,35 @@ impl ScalarUDFImpl for Together {
             built.append_value(bytes(&set));
         }
         Ok(ColumnarValue::Array(Arc::new(built.finish())))
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Enough {
+    k: usize,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Enough {
+    fn name(&self) -> &str {
+        "persons_enough"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
+        let Some(sets) = arrays.first().and_then(|a| a.as_binary_opt()) else {
+            return internal_err!("`persons_enough` takes a set of persons");
+        };
+        let enough = (0..sets.len()).map(|row| Some(at_least(sets, row, self.k)));
+        Ok(ColumnarValue::Array(Arc::new(enough.collect::<BooleanArray>())))
     }
 }
 

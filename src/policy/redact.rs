@@ -3,12 +3,14 @@
 
 //! Texts and plans without their constants, for the audit log and for `EXPLAIN`.
 
-use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::common::{Column, ScalarValue};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
+use super::rows::Reading;
 use crate::error::Result;
 
 /// What stands in the place of a constant.
@@ -72,6 +74,24 @@ fn is_constant(token: &Token) -> bool {
             | Token::QuoteDelimitedStringLiteral(_)
             | Token::NationalQuoteDelimitedStringLiteral(_)
     )
+}
+
+/// The rows of an `EXPLAIN`: the optimised plan, without constants and without anything about files.
+pub(super) fn explained(
+    plan: &LogicalPlan,
+    reading: &Reading,
+    session: &SessionState,
+) -> Result<LogicalPlan> {
+    let shown = reading.legible(&shown(session.optimize(plan)?)?);
+    let rows = LogicalPlanBuilder::values(vec![vec![lit("logical_plan"), lit(shown)]])?;
+    let named = [("column1", "plan_type"), ("column2", "plan")];
+    let named = named.map(|(from, to)| Expr::Column(Column::new_unqualified(from)).alias(to));
+    Ok(rows.project(named)?.build()?)
+}
+
+/// A plan as text, without constants and without anything about files.
+pub(crate) fn shown(plan: LogicalPlan) -> Result<String> {
+    Ok(self::plan(plan)?.display_indent().to_string())
 }
 
 /// A plan that shows `?` in the place of every constant.

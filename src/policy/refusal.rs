@@ -15,9 +15,9 @@ pub enum Code {
     RowLevel,
     /// Something is used in a way that the policy does not allow.
     NotAllowed,
-    /// The answer could be subtracted from an earlier one.
+    /// The answer could be subtracted from an earlier one. Kept for the audit of differences: nothing is refused with it yet.
     Differencing,
-    /// Nothing is left of what may be asked.
+    /// Nothing is left of what may be asked. Kept for differential privacy: nothing is refused with it yet.
     Budget,
 }
 

@@ -6,8 +6,10 @@
 //!
 //! It is an operator of its own, and not a filter, because of what an optimizer does with filters: it merges them with
 //! those above, and then a `HAVING 1 / (count(*) - 1) > 0` of the user's is evaluated for groups that nobody may know of.
-//! Nothing is pushed through this operator: no filter, no limit, no sort. With no threshold it is a wall and nothing else,
-//! which keeps what a user filters by away from rows that consent or retention has removed.
+//! Nothing is pushed through this operator: no filter, no limit, no sort. A condition that names no column, which an optimizer
+//! would move anywhere, is kept with it and asked of what it lets pass: `HAVING 1 / 0 = 1` or `raise('somebody is there')`
+//! below it would fail for a group that nobody may know of. With no threshold it is a wall and nothing else, which keeps
+//! what a user filters by away from rows that consent or retention has removed.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -16,27 +18,31 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DFSchema, DFSchemaRef, internal_err};
+use datafusion::common::{DFSchema, DFSchemaRef, internal_err, plan_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
     Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
 };
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties,
     Partitioning, PlanProperties, ReplaceChildrenOptions,
 };
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+use futures::future::ready;
 use futures::{StreamExt, TryStreamExt, stream};
 
+use super::analysis::has_subquery;
 use super::complement::{self, Lattice};
 use super::persons;
 
@@ -56,6 +62,8 @@ pub(super) struct Demand {
 pub(super) struct Release {
     input: LogicalPlan,
     demand: Demand,
+    /// Conditions without columns, for what passes.
+    conditions: Vec<Expr>,
     kept: Vec<usize>,
     schema: DFSchemaRef,
 }
@@ -63,22 +71,22 @@ pub(super) struct Release {
 impl Release {
     /// Lets the rows of `input` pass that meet the demand, with the columns that are not part of it.
     pub(super) fn of(input: LogicalPlan, demand: Demand) -> Result<LogicalPlan> {
-        let node = Self::new(input, demand)?;
+        let node = Self::new(input, demand, vec![])?;
         Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
     }
 
-    fn new(input: LogicalPlan, demand: Demand) -> Result<Self> {
+    fn new(input: LogicalPlan, demand: Demand, conditions: Vec<Expr>) -> Result<Self> {
         let hidden = |i: &usize| {
             demand.supports.contains(i) || demand.lattice.as_ref().is_some_and(|l| l.hides(*i))
         };
         let kept: Vec<usize> = (0..input.schema().fields().len()).filter(|i| !hidden(i)).collect();
         let fields = kept.iter().map(|i| {
             let (qualifier, field) = input.schema().qualified_field(*i);
-            (qualifier.cloned(), Arc::clone(field))
+            (qualifier.cloned(), passed(field, &demand))
         });
         let schema =
             DFSchema::new_with_metadata(fields.collect(), input.schema().metadata().clone())?;
-        Ok(Release { input, demand, kept, schema: Arc::new(schema) })
+        Ok(Release { input, demand, conditions, kept, schema: Arc::new(schema) })
     }
 
     /// A wall: all rows, and nothing is moved through it.
@@ -89,7 +97,9 @@ impl Release {
 
 impl PartialEq for Release {
     fn eq(&self, other: &Self) -> bool {
-        self.input == other.input && self.demand == other.demand
+        self.input == other.input
+            && self.demand == other.demand
+            && self.conditions == other.conditions
     }
 }
 
@@ -99,6 +109,7 @@ impl Hash for Release {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.input.hash(state);
         self.demand.hash(state);
+        self.conditions.hash(state);
     }
 }
 
@@ -122,32 +133,45 @@ impl UserDefinedLogicalNodeCore for Release {
     }
 
     fn expressions(&self) -> Vec<Expr> {
-        vec![]
+        self.conditions.clone()
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(&shown(&self.demand))
     }
 
-    fn with_exprs_and_inputs(
-        &self,
-        _exprs: Vec<Expr>,
-        mut inputs: Vec<LogicalPlan>,
-    ) -> Result<Self> {
-        match (inputs.pop(), inputs.is_empty()) {
-            (Some(input), true)
-                if input.schema().fields().len() == self.input.schema().fields().len() =>
-            {
-                // Types may have been coerced below.
-                Self::new(input, self.demand.clone())
+    fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
+        let [mut input] = <[LogicalPlan; 1]>::try_from(inputs)
+            .map_err(|_| DataFusionError::Internal("a release has one input".into()))?;
+        let mut conditions = exprs;
+        // The optimizer has moved a condition through: it stays up here.
+        while let LogicalPlan::Filter(filter) = &input
+            && filter.predicate.column_refs().is_empty()
+        {
+            if has_subquery(&filter.predicate) {
+                return plan_err!("a condition without columns cannot stand over released groups");
             }
-            _ => internal_err!("a release has one input, whose columns stay as they are"),
+            conditions.push(filter.predicate.clone());
+            input = filter.input.as_ref().clone();
         }
+        if input.schema().fields().len() != self.input.schema().fields().len() {
+            return internal_err!("a release has one input, whose columns stay as they are");
+        }
+        // Types may have been coerced below.
+        Self::new(input, self.demand.clone(), conditions)
     }
 
     /// All columns: which of them the demand needs is known by their places. A wall needs what is read above it.
     fn necessary_children_exprs(&self, _output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
         Some(vec![(0..self.input.schema().fields().len()).collect()])
+    }
+}
+
+/// A column of what passes. A total is one row or, when it is about too few, none: where one value is wanted, that is NULL.
+fn passed(field: &FieldRef, demand: &Demand) -> FieldRef {
+    match demand.supports.is_empty() || field.is_nullable() {
+        true => Arc::clone(field),
+        false => Arc::new(field.as_ref().clone().with_nullable(true)),
     }
 }
 
@@ -278,6 +302,8 @@ impl ExecutionPlan for ReleaseExec {
                 .boxed()
             }
         };
+        // A batch without rows would say that there was a group, to an expression above that fails even for no row.
+        let passed = passed.try_filter(|batch| ready(batch.num_rows() > 0));
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), passed)))
     }
 }
@@ -331,24 +357,32 @@ struct Releases;
 impl ExtensionPlanner for Releases {
     async fn plan_extension(
         &self,
-        _planner: &dyn PhysicalPlanner,
+        planner: &dyn PhysicalPlanner,
         node: &dyn UserDefinedLogicalNode,
         _logical_inputs: &[&LogicalPlan],
         physical_inputs: &[Arc<dyn ExecutionPlan>],
-        _session: &dyn Session,
-        _context: &PhysicalPlanningContext,
+        session: &dyn Session,
+        context: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let (Some(release), [input]) = (node.as_any().downcast_ref::<Release>(), physical_inputs)
         else {
             return Ok(None);
         };
-        // The schema is the input's own: what is known of its columns there (as that one is never NULL) still holds.
-        let schema = Arc::new(input.schema().project(&release.kept)?);
-        Ok(Some(Arc::new(ReleaseExec::new(
+        let read = input.schema();
+        let fields = release.kept.iter().map(|i| passed(&read.fields()[*i], &release.demand));
+        let fields: Vec<FieldRef> = fields.collect();
+        let schema = Arc::new(Schema::new_with_metadata(fields, read.metadata().clone()));
+        let released: Arc<dyn ExecutionPlan> = Arc::new(ReleaseExec::new(
             Arc::clone(input),
             release.demand.clone(),
             release.kept.clone(),
             schema,
-        ))))
+        ));
+        let Some(condition) = conjunction(release.conditions.clone()) else {
+            return Ok(Some(released));
+        };
+        let condition =
+            planner.create_physical_expr(&condition, &release.schema, session, context)?;
+        Ok(Some(Arc::new(FilterExec::try_new(condition, released)?)))
     }
 }

@@ -96,8 +96,13 @@ impl<'a> Reading<'a> {
                 (column, info)
             })
             .collect();
-        let support =
-            Support { column: unit, is_set: false, unit: declared.unit.clone(), by_person: true };
+        let support = Support {
+            column: unit,
+            is_set: false,
+            unit: declared.unit.clone(),
+            by_person: true,
+            outer: None,
+        };
         let private = Private { columns, supports: vec![support], keys: None };
         Ok(Node { plan: read.plan, state: State::Private(private) })
     }
@@ -165,7 +170,7 @@ impl<'a> Reading<'a> {
             Class::Quasi => declared.compare.contains(column),
             Class::Direct | Class::Text | Class::Identifier | Class::Sensitive => false,
         };
-        Info { class, domain, origin: pointed, kind: Kind::Raw, compare }
+        Info { class, domain, origin: pointed, kind: Kind::Raw, compare, ..Info::constant() }
     }
 
     fn read(&self, table: &Guarded, declared: &Table, name: &TableReference) -> Result<Read> {
@@ -246,6 +251,7 @@ impl<'a> Reading<'a> {
     fn owned(&self, read: Read, name: &TableReference, owner: &Owner) -> Result<Read> {
         let hidden = self.hidden("unit");
         let unit = Column::new_unqualified(hidden.clone());
+        let mut filtered = read.filtered;
         let plan = match owner {
             Owner::Column(column) => {
                 let column = Expr::Column(Column::new(Some(name.clone()), column.clone()));
@@ -256,6 +262,11 @@ impl<'a> Reading<'a> {
             }
             Owner::Link { column, table, key } => {
                 let (owners, owner_key, owner_unit) = self.owners(table, key)?;
+                // What lives no longer than its owner's row has no row without one.
+                let lapses =
+                    self.policy.declared().line_of(table).any(|(_, table)| table.retain.is_some());
+                let join = if lapses { JoinType::Inner } else { JoinType::Right };
+                filtered |= lapses;
                 let pointing = Expr::Column(Column::new(Some(name.clone()), column.clone()));
                 let pointing = as_text(pointing, &read.plan)?;
                 let columns = read.plan.schema().columns().into_iter().map(Expr::Column);
@@ -263,21 +274,24 @@ impl<'a> Reading<'a> {
                     columns.chain([Expr::Column(owner_unit).alias(hidden)]).collect();
                 // The owners stand on the left, where a join keeps its table.
                 LogicalPlanBuilder::from(owners)
-                    .join_on(read.plan, JoinType::Right, [Expr::Column(owner_key).eq(pointing)])?
+                    .join_on(read.plan, join, [Expr::Column(owner_key).eq(pointing)])?
                     .project(all)?
                     .build()?
             }
         };
-        Ok(Read { plan, unit: Some(unit), ..read })
+        Ok(Read { plan, unit: Some(unit), filtered })
     }
 
-    /// Whose each key of a table is: one row a key, so that a link never makes one row two.
+    /// Whose each key of a table is, as long as its rows may be used: one row a key, so that a link never makes one row two.
     fn owners(&self, table: &str, key: &str) -> Result<(LogicalPlan, Column, Column)> {
         let guarded = self.policy.table(table)?;
         let declared = guarded.declared().ok_or_else(|| undeclared(table))?;
         let owner = declared.owner.as_ref().ok_or_else(|| undeclared(table))?;
         let name = TableReference::bare(self.hidden("owner"));
-        let read = Read { plan: base(guarded, &name)?, unit: None, filtered: false };
+        let mut read = Read { plan: base(guarded, &name)?, unit: None, filtered: false };
+        if let Some(retain) = &declared.retain {
+            read.plan = self.retained(read.plan, &name, retain)?;
+        }
         let read = self.owned(read, &name, owner)?;
         let unit = read.unit.ok_or_else(|| undeclared(table))?;
         let key = Expr::Column(Column::new(Some(name), key.to_string()));

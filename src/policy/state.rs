@@ -49,6 +49,18 @@ pub(super) struct Support {
     pub(super) unit: String,
     /// Whether rows may be about one person each, as far as is known.
     pub(super) by_person: bool,
+    /// Set when it stands for the side of an outer join that may have no row. A group is released without it; what was
+    /// worked out from that side is not.
+    pub(super) outer: Option<Outer>,
+}
+
+/// An outer join, seen from the side that may have no row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Outer {
+    /// Which of the statement's outer joins.
+    pub(super) id: usize,
+    /// Whether rows of the other side stand there once for each row of this one, so that their number tells of it.
+    pub(super) multiplies: bool,
 }
 
 /// What is known of a column of private rows.
@@ -63,6 +75,10 @@ pub(super) struct Info {
     pub(super) kind: Kind,
     /// Whether a filter may compare it with a constant.
     pub(super) compare: bool,
+    /// The outer joins that may have put NULL in its place.
+    pub(super) outer: Vec<usize>,
+    /// The outer join that has found no row when this column is NULL, because it is a key of it.
+    pub(super) absent: Option<usize>,
 }
 
 /// How a column came to be.
@@ -92,6 +108,8 @@ impl Info {
             origin: "a constant".into(),
             kind: Kind::Constant,
             compare: false,
+            outer: vec![],
+            absent: None,
         }
     }
 
@@ -136,6 +154,20 @@ impl Private {
     /// Whether values of a column are units themselves.
     pub(super) fn is_unit(&self, info: &Info) -> bool {
         self.supports.iter().any(|s| info.domain.as_deref() == Some(s.unit.as_str()))
+    }
+
+    /// The outer joins by which rows may have become more.
+    pub(super) fn multiplied(&self) -> impl Iterator<Item = usize> {
+        self.supports.iter().filter_map(|s| s.outer).filter(|o| o.multiplies).map(|o| o.id)
+    }
+
+    /// The same rows, when it is known that an outer join has found no row for any of them.
+    pub(super) fn without(mut self, id: usize) -> Self {
+        self.supports.retain(|s| s.outer.is_none_or(|o| o.id != id));
+        for (_, info) in &mut self.columns {
+            info.outer.retain(|outer| *outer != id);
+        }
+        self
     }
 
     /// The same under another table name.

@@ -8,11 +8,14 @@ use std::sync::Arc;
 
 use datafusion::common::TableReference;
 use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::dml::CopyTo;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement, WriteOp};
 
+use super::Policy;
+use super::declarations::Openness;
 use super::gate::Gate;
-use super::guarded::guarded;
+use super::guarded::{self, Guarded, guarded};
 use super::refusal::{Code, refusal};
 use crate::error::{Error, Result};
 
@@ -41,23 +44,30 @@ pub(super) fn protected(name: &str, what: &str) -> Error {
     )
 }
 
+pub(super) fn no_analyze() -> Error {
+    refusal(Code::NotAllowed, "EXPLAIN ANALYZE counts rows of every step")
+        .hint("`EXPLAIN` shows the plan, and `EXPLAIN PRIVACY` what the policy says of it")
+}
+
+pub(super) fn for_owners(what: &str) -> Error {
+    refusal(Code::NotAllowed, format!("{what} is for the owner's role"))
+        .hint("keep an answer with `CREATE TABLE name AS SELECT …`")
+}
+
 /// The statement as it may be run.
 pub(super) fn pass(gate: &Gate, plan: LogicalPlan) -> Result<LogicalPlan> {
     match plan {
         LogicalPlan::Explain(explain) => gate.explain(&explain),
-        LogicalPlan::Analyze(_) => {
-            Err(refusal(Code::NotAllowed, "EXPLAIN ANALYZE counts rows of every step")
-                .hint("`EXPLAIN` shows the plan, and `EXPLAIN PRIVACY` what the policy says of it"))
-        }
+        LogicalPlan::Analyze(_) => Err(no_analyze()),
         LogicalPlan::DescribeTable(describe) => Ok(LogicalPlan::DescribeTable(describe)),
         LogicalPlan::Copy(copy) => {
             let input = gate.query(&copy.input)?;
-            gate.may_write(&copy.output_url)?;
+            gate.policy().may_write(&copy.output_url)?;
             Ok(LogicalPlan::Copy(CopyTo { input: Arc::new(input.plan), ..copy }))
         }
         LogicalPlan::Dml(dml) => match dml.op {
             WriteOp::Insert(_) => {
-                if guarded(&dml.target).is_some() || !gate.is_answer(&dml.target) {
+                if guarded(&dml.target).is_some() || !gate.policy().is_answer(&dml.target) {
                     return Err(protected(dml.table_name.table(), "written to"));
                 }
                 let input = gate.query(&dml.input)?;
@@ -99,38 +109,36 @@ pub(super) fn pass(gate: &Gate, plan: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 fn define(gate: &Gate, ddl: DdlStatement) -> Result<LogicalPlan> {
-    let refused = |what: &str| {
-        Err(refusal(Code::NotAllowed, format!("{what} is for the owner's role"))
-            .hint("keep an answer with `CREATE TABLE name AS SELECT …`"))
-    };
+    let may_make =
+        |name: &TableReference| gate.policy().may_make(name, gate.session(), Openness::Aggregate);
     match ddl {
         DdlStatement::CreateMemoryTable(mut table) => {
-            gate.is_free(&table.name)?;
+            may_make(&table.name)?;
             let input = gate.query(&table.input)?;
             table.input = Arc::new(input.plan);
             Ok(LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(table)))
         }
         DdlStatement::CreateView(view) => {
-            gate.is_free(&view.name)?;
+            may_make(&view.name)?;
             gate.query(&view.input)?;
             // It is kept as it was written: the policy is asked again by whoever reads it.
             Ok(LogicalPlan::Ddl(DdlStatement::CreateView(view)))
         }
         DdlStatement::DropTable(table) => {
-            gate.is_free(&table.name)?;
+            may_make(&table.name)?;
             Ok(LogicalPlan::Ddl(DdlStatement::DropTable(table)))
         }
         DdlStatement::DropView(view) => {
-            gate.is_free(&view.name)?;
+            may_make(&view.name)?;
             Ok(LogicalPlan::Ddl(DdlStatement::DropView(view)))
         }
-        DdlStatement::CreateExternalTable(_) => refused("CREATE EXTERNAL TABLE"),
-        DdlStatement::CreateCatalogSchema(_) => refused("CREATE SCHEMA"),
-        DdlStatement::CreateCatalog(_) => refused("CREATE DATABASE"),
-        DdlStatement::CreateIndex(_) => refused("CREATE INDEX"),
-        DdlStatement::DropCatalogSchema(_) => refused("DROP SCHEMA"),
-        DdlStatement::CreateFunction(_) => refused("CREATE FUNCTION"),
-        DdlStatement::DropFunction(_) => refused("DROP FUNCTION"),
+        DdlStatement::CreateExternalTable(_)
+        | DdlStatement::CreateCatalogSchema(_)
+        | DdlStatement::CreateCatalog(_)
+        | DdlStatement::CreateIndex(_)
+        | DdlStatement::DropCatalogSchema(_)
+        | DdlStatement::CreateFunction(_)
+        | DdlStatement::DropFunction(_) => Err(for_owners(ddl.name())),
     }
 }
 
@@ -147,25 +155,43 @@ fn word(statement: &Statement) -> Error {
         .hint("this role sets its purpose and nothing else: `SET purpose = '…'`")
 }
 
-impl Gate<'_> {
-    /// Refuses a name that a table of the policy has.
-    fn is_free(&self, name: &TableReference) -> Result<()> {
-        let options = self.session().config().options();
-        let catalog = name.catalog().unwrap_or(&options.catalog.default_catalog);
-        let schema = name.schema().unwrap_or(&options.catalog.default_schema);
-        let schema = self.session().catalog_list().catalog(catalog).and_then(|c| c.schema(schema));
-        let Some(schema) = schema else { return Ok(()) };
-        if !schema.table_exist(name.table()) {
-            return Ok(());
+impl Policy {
+    /// Whether a table was there when the policy was read, or is named in it.
+    pub(super) fn is_loaded(&self, table: &Guarded) -> bool {
+        table.declared().is_some() || self.names.iter().any(|name| name == table.name())
+    }
+
+    /// Refuses a name that means something to the policy, or to the session: to make it anew, or to drop it.
+    pub(super) fn may_make(
+        &self,
+        name: &TableReference,
+        session: &SessionState,
+        openness: Openness,
+    ) -> Result<()> {
+        let refused = || Err(protected(name.table(), "replaced or dropped"));
+        let options = &session.config().options().catalog;
+        let catalog = name.catalog().unwrap_or(&options.default_catalog);
+        let schema_name = name.schema().unwrap_or(&options.default_schema);
+        let known = guarded::policy_name(options, catalog, schema_name, name.table());
+        if self.declared.tables.contains_key(&known) || self.names.contains(&known) {
+            return refused();
         }
+        let schema = session.catalog_list().catalog(catalog).and_then(|c| c.schema(schema_name));
+        let Some(schema) = schema.filter(|s| s.table_exist(name.table())) else { return Ok(()) };
         use futures::FutureExt;
-        // Tables of the policy are in memory schemas, which answer at once.
+        // Tables that statements make are in memory schemas, which answer at once.
         match schema.table(name.table()).now_or_never() {
             Some(Ok(None)) => Ok(()),
-            Some(Ok(Some(table))) if !table.is::<super::guarded::Guarded>() => Ok(()),
-            Some(Ok(Some(_))) | Some(Err(_)) | None => {
-                Err(protected(name.table(), "replaced or dropped"))
+            // Made by a role that sees rows, whichever.
+            Some(Ok(Some(table))) if openness != Openness::Aggregate && table.is::<Guarded>() => {
+                Ok(())
             }
+            Some(Ok(Some(table)))
+                if self.is_answer_table(&table) || table.get_logical_plan().is_some() =>
+            {
+                Ok(())
+            }
+            Some(Ok(Some(_))) | Some(Err(_)) | None => refused(),
         }
     }
 }

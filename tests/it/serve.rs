@@ -40,7 +40,7 @@ keep_alive = \"300ms\"
 ";
 
 /// A server, and the folder that it runs in.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
     /// What it says, after it has said where it listens.
     said: BufReader<ChildStderr>,
@@ -63,7 +63,7 @@ impl Serving {
         folder
     }
 
-    fn start_in(folder: tempfile::TempDir, config: &str, options: &[&str]) -> Self {
+    pub(crate) fn start_in(folder: tempfile::TempDir, config: &str, options: &[&str]) -> Self {
         fs::write(folder.path().join("comptoir.toml"), config).expect("the configuration");
         let mut child = Command::new(env!("CARGO_BIN_EXE_comptoir"))
             .args(["serve", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"])
@@ -98,7 +98,7 @@ impl Serving {
         format!("grpc://{}", self.address)
     }
 
-    async fn client(&self) -> FlightSqlServiceClient<Channel> {
+    pub(crate) async fn client(&self) -> FlightSqlServiceClient<Channel> {
         let channel = Channel::from_shared(format!("http://{}", self.address)).expect("an address");
         FlightSqlServiceClient::new(channel.connect().await.expect("it answers"))
     }
@@ -187,7 +187,7 @@ async fn fetch(
     Ok(batches)
 }
 
-async fn query(
+pub(crate) async fn query(
     client: &mut FlightSqlServiceClient<Channel>,
     sql: &str,
 ) -> Result<Vec<RecordBatch>, String> {

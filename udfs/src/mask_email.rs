@@ -3,21 +3,15 @@
 
 //! `mask_email(value)`: an address of which the first letter and the top-level domain are left.
 
-use arrow::datatypes::DataType;
-use datafusion_common::Result;
-use datafusion_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-};
+use datafusion_expr::ScalarUDF;
 use datafusion_macros::user_doc;
 
-use crate::masking::{MASK, each_text, one_text, signature};
+use crate::masking::{MASK, of_one_text};
 
 /// The scalar function `mask_email`.
 pub(crate) fn mask_email() -> ScalarUDF {
-    ScalarUDF::from(MaskEmail { signature: signature() })
+    of_one_text("mask_email", masked, MaskEmail.doc())
 }
-
-const NAME: &str = "mask_email";
 
 #[user_doc(
     doc_section(label = "Privacy"),
@@ -33,36 +27,7 @@ const NAME: &str = "mask_email";
 ```"#,
     argument(name = "value", description = "A text.")
 )]
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct MaskEmail {
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for MaskEmail {
-    fn name(&self) -> &str {
-        NAME
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        one_text(NAME, arg_types)
-    }
-
-    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Utf8)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        each_text(args, masked)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.doc()
-    }
-}
+struct MaskEmail;
 
 fn masked(value: &str, out: &mut String) {
     let address = value.trim();

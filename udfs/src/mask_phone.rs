@@ -3,21 +3,15 @@
 
 //! `mask_phone(value)`: a number of which the last two digits are left.
 
-use arrow::datatypes::DataType;
-use datafusion_common::Result;
-use datafusion_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-};
+use datafusion_expr::ScalarUDF;
 use datafusion_macros::user_doc;
 
-use crate::masking::{MASK, each_text, one_text, signature};
+use crate::masking::{MASK, of_one_text};
 
 /// The scalar function `mask_phone`.
 pub(crate) fn mask_phone() -> ScalarUDF {
-    ScalarUDF::from(MaskPhone { signature: signature() })
+    of_one_text("mask_phone", masked, MaskPhone.doc())
 }
-
-const NAME: &str = "mask_phone";
 
 #[user_doc(
     doc_section(label = "Privacy"),
@@ -33,36 +27,7 @@ const NAME: &str = "mask_phone";
 ```"#,
     argument(name = "value", description = "A text.")
 )]
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct MaskPhone {
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for MaskPhone {
-    fn name(&self) -> &str {
-        NAME
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        one_text(NAME, arg_types)
-    }
-
-    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Utf8)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        each_text(args, masked)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.doc()
-    }
-}
+struct MaskPhone;
 
 /// A shorter number would be half shown.
 const SHORTEST: usize = 6;

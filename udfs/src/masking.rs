@@ -3,17 +3,21 @@
 
 //! What the masking functions share: texts in, texts out, row by row.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
 use arrow::datatypes::DataType;
 use datafusion_common::{Result, exec_datafusion_err, plan_err};
-use datafusion_expr::{ColumnarValue, ScalarFunctionArgs, Signature, TypeSignature, Volatility};
+use datafusion_expr::{
+    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    TypeSignature, Volatility,
+};
 
 /// What stands in the place of what is hidden.
 pub(crate) const MASK: &str = "***";
 
-/// The signature of a function whose types are decided by [`one_text`] or by itself.
+/// The signature of a function whose types are decided by itself.
 pub(crate) fn signature() -> Signature {
     Signature {
         type_signature: TypeSignature::UserDefined,
@@ -22,11 +26,67 @@ pub(crate) fn signature() -> Signature {
     }
 }
 
-/// Coerces the one argument of a function, of any type that can be a text.
-pub(crate) fn one_text(name: &str, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-    match arg_types {
-        [_] => Ok(vec![DataType::Utf8]),
-        _ => plan_err!("`{name}` takes 1 argument (value), found {}", arg_types.len()),
+/// A function of one text: its name, what it makes of a text, and its page of the manual.
+pub(crate) fn of_one_text(
+    name: &'static str,
+    change: fn(&str, &mut String),
+    documentation: Option<&'static Documentation>,
+) -> ScalarUDF {
+    ScalarUDF::from(OfOneText { name, change, documentation, signature: signature() })
+}
+
+#[derive(Debug)]
+struct OfOneText {
+    name: &'static str,
+    change: fn(&str, &mut String),
+    documentation: Option<&'static Documentation>,
+    signature: Signature,
+}
+
+// A name has one meaning.
+impl PartialEq for OfOneText {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for OfOneText {}
+
+impl Hash for OfOneText {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for OfOneText {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// Any type that can be a text.
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        match arg_types {
+            [_] => Ok(vec![DataType::Utf8]),
+            _ => {
+                plan_err!("`{}` takes 1 argument (value), found {}", self.name, arg_types.len())
+            }
+        }
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        each_text(args, self.change)
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.documentation
     }
 }
 

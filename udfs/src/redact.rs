@@ -3,21 +3,15 @@
 
 //! `redact(value)`: that there is a value, and nothing of it.
 
-use arrow::datatypes::DataType;
-use datafusion_common::Result;
-use datafusion_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-};
+use datafusion_expr::ScalarUDF;
 use datafusion_macros::user_doc;
 
-use crate::masking::{MASK, each_text, one_text, signature};
+use crate::masking::{MASK, of_one_text};
 
 /// The scalar function `redact`.
 pub(crate) fn redact() -> ScalarUDF {
-    ScalarUDF::from(Redact { signature: signature() })
+    of_one_text("redact", masked, Redact.doc())
 }
-
-const NAME: &str = "redact";
 
 #[user_doc(
     doc_section(label = "Privacy"),
@@ -34,36 +28,7 @@ const NAME: &str = "redact";
 ```"#,
     argument(name = "value", description = "A value of any type that can be a text.")
 )]
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Redact {
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for Redact {
-    fn name(&self) -> &str {
-        NAME
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        one_text(NAME, arg_types)
-    }
-
-    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Utf8)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        each_text(args, masked)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.doc()
-    }
-}
+struct Redact;
 
 fn masked(_value: &str, out: &mut String) {
     out.push_str(MASK);

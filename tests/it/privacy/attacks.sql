@@ -154,7 +154,7 @@ SELECT c.city, count(*) FROM customers AS c JOIN orders AS o ON c.customer_id = 
 -- PRIV002
 SELECT a.city, count(*) FROM customers AS a JOIN customers AS b ON a.city = b.city GROUP BY a.city
 
--- empty fan-out by a public side does not make one person many
+-- PRIV002 fan-out by a public side does not make one person many
 SELECT c.city, count(*) FROM customers AS c JOIN (SELECT 'Zzyzxville' AS city, value FROM generate_series(1, 100)) AS x ON c.city = x.city GROUP BY c.city
 
 -- PRIV002
@@ -538,7 +538,7 @@ SELECT sku, sum(quantity) FROM unit_sales(orders => bait) GROUP BY sku
 -- PRIV002
 SELECT segment, count(*) FROM rfm_score(segments => (SELECT 1 AS r_min, 5 AS r_max, 1 AS f_min, 5 AS f_max, 1 AS m_min, 5 AS m_max, 'all' AS segment)) GROUP BY segment
 
--- empty a hidden column's name is not to be guessed
+-- PRIV002 a hidden column's name is not to be guessed
 SELECT v.city, count(*) FROM (SELECT 'p' || value AS "#unit1", 'Zzyzxville' AS city FROM generate_series(1, 100)) AS v JOIN customers AS c ON v.city = c.city GROUP BY v.city
 
 -- PRIV002

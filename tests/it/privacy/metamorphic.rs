@@ -104,7 +104,7 @@ fn question(random: &mut ChaCha8Rng) -> Question {
     let (key, call, filter) = (pick(random, &keys), pick(random, &calls), pick(random, &filters));
     let k = if call.starts_with("stddev") { 3 * K } else { K };
     let enough = format!("count(DISTINCT person) >= {k}");
-    let (asked, truth, may_hide_more) = match random.next_u32() % 5 {
+    let (asked, truth, may_hide_more) = match random.next_u32() % 7 {
         0 => {
             let asked = format!("SELECT {call} AS m FROM visits {filter}");
             let truth = format!(
@@ -140,6 +140,38 @@ fn question(random: &mut ChaCha8Rng) -> Question {
                 format!("SELECT a, b, {call} AS m FROM visits {filter} GROUP BY ROLLUP (a, b)");
             let truth = format!("{asked} HAVING {enough}");
             (asked, truth, true)
+        }
+        4 => {
+            // Everybody is kept, and some have a partner: what comes from there rests on those.
+            let call = pick(random, &["sum(q.x)", "count(q.n)", "count(*)", "avg(q.n)"]);
+            let day = pick(random, &["q.b = 'p1'", "q.n = 3", "v.a = 'u'"]);
+            let rows = format!(
+                "FROM visits AS v LEFT JOIN visits AS q ON v.person = q.person AND {day} GROUP BY v.b"
+            );
+            let asked = format!("SELECT v.b, {call} AS m {rows}");
+            let truth = format!(
+                "SELECT v.b, CASE WHEN count(DISTINCT q.person) >= {K} THEN {call} END AS m {rows} HAVING count(DISTINCT v.person) >= {K}"
+            );
+            (asked, truth, false)
+        }
+        5 => {
+            // Two parts, of which one could hold the persons and the other the amounts.
+            let parts = |what: &str| {
+                format!(
+                    "(SELECT {what}1 AS part, a, x FROM visits WHERE b = 'p1' UNION ALL SELECT {what}2, a, x FROM visits WHERE n < 3) AS t GROUP BY a"
+                )
+            };
+            let asked = format!("SELECT a, sum(x) AS m FROM {}", parts(""));
+            let of = |part: u8| {
+                format!("count(DISTINCT CASE WHEN part = {part} THEN person END) >= {K}")
+            };
+            let truth = format!(
+                "SELECT a, sum(x) AS m FROM {} HAVING {} AND {}",
+                parts("person, "),
+                of(1),
+                of(2)
+            );
+            (asked, truth, false)
         }
         _ => {
             let call = call.replace("person", "v.person");

@@ -72,6 +72,59 @@ fn an_owner_sees_everything_and_makes_tables_that_stay_closed() {
     });
 }
 
+/// What would make a pseudonym a name again, or a table of the policy another.
+#[test]
+fn a_pseudonymised_role_finds_no_way_behind_the_pseudonyms() {
+    let dir = shop().path().join("data").display().to_string();
+    blocking(async {
+        let engine = shop().open("pseudonymised").await;
+        for sql in [
+            "EXPLAIN VERBOSE SELECT email, customer_id FROM customers",
+            "SET datafusion.explain.show_statistics = true; EXPLAIN SELECT email, customer_id FROM customers",
+            "SET datafusion.explain.physical_plan_only = true; EXPLAIN SELECT * FROM customers",
+            "SELECT min(customer_id), max(customer_id), min(email), max(email) FROM customers",
+            "SELECT * FROM profile(customers)",
+            "SELECT arrow_cast(customer_id, 'Int64') FROM customers",
+        ] {
+            let text = said(&engine.query(sql).await);
+            for value in ["VICTIM", "C001", "C060", "private.example", "person1@"] {
+                assert!(!text.contains(value), "`{value}` in the answer to {sql}:\n{text}");
+            }
+        }
+        for sql in [
+            "EXPLAIN ANALYZE SELECT email FROM customers".to_string(),
+            "DROP TABLE products".into(),
+            "CREATE OR REPLACE TABLE products AS SELECT email AS sku FROM customers".into(),
+            "CREATE OR REPLACE VIEW products AS SELECT email AS sku FROM customers".into(),
+            "CREATE TABLE IF NOT EXISTS customers AS SELECT 1 AS x".into(),
+            format!("CREATE EXTERNAL TABLE c STORED AS PARQUET LOCATION '{dir}/customers.parquet'"),
+            format!("COPY (SELECT 1 AS x) TO '{dir}/not-there/../customers.parquet'"),
+            "INSERT INTO customers SELECT * FROM customers".into(),
+            "DELETE FROM customers".into(),
+        ] {
+            let error = engine.query(&sql).await.expect_err(&sql);
+            assert!(code_of(&error).is_some() || sql.starts_with("DELETE"), "{sql}: {error}");
+        }
+        // Rows that it has made into a table stay closed to others, and what others may read takes none.
+        engine.query("CREATE TABLE mine AS SELECT * FROM customers").await.expect("creates");
+        let shared = shop().open("owner").await;
+        let as_role = |role: &str| {
+            let who = comptoir::policy::Who::local(Some(role.into()));
+            shared.session(who).expect("a session")
+        };
+        let (analyst, scientist) = (as_role("analyst"), as_role("pseudonymised"));
+        let kept = "CREATE TABLE towns AS SELECT city, count(*) AS n FROM customers GROUP BY city";
+        analyst.query(kept).await.expect("is an answer");
+        analyst.query("SELECT * FROM towns").await.expect("is open");
+        let rows = "INSERT INTO towns SELECT city, 1 FROM customers";
+        let error = scientist.query(rows).await.expect_err("rows are no answer");
+        assert_eq!(code_of(&error), Some("PRIV002"), "{error}");
+        shared.query(rows).await.expect("an owner may");
+        let error = analyst.query("SELECT * FROM towns").await.expect_err("holds rows now");
+        assert_eq!(code_of(&error), Some("PRIV002"), "{error}");
+    });
+}
+
 #[test]
 fn a_purpose_is_asked_for_and_consent_is_the_latest_decision() {
     blocking(async {
@@ -120,6 +173,10 @@ fn rows_whose_retention_has_run_out_are_gone_for_everybody() {
                 number(&open, young).await,
                 "{role}"
             );
+            // The lines of an order live no longer than the order.
+            let lines = "SELECT count(*) FROM order_lines";
+            let young = "SELECT count(*) FROM order_lines AS l JOIN orders AS o ON l.order_id = o.order_id WHERE o.created_timestamp >= '2025-06-01'";
+            assert_eq!(number(&engine, lines).await, number(&open, young).await, "{role}");
         }
     });
 }
@@ -188,6 +245,39 @@ fn every_statement_is_in_the_log_before_it_runs_and_no_value_is() {
             assert!(seen.contains(word), "`{word}` is not in\n{seen}");
         }
         assert!(!seen.contains("false"), "{seen}");
+        // Where an owner has a session too, the log is there: to nobody else, by no other name.
+        let who = comptoir::policy::Who::local(Some("analyst".into()));
+        let beside = owner.session(who).expect("a session");
+        for sql in [
+            "SELECT * FROM sys.audit",
+            "CREATE TABLE IF NOT EXISTS sys.audit AS SELECT 1 AS x; SELECT * FROM sys.audit",
+            "CREATE OR REPLACE VIEW sys.audit AS SELECT 1 AS x",
+            "DROP TABLE sys.audit",
+        ] {
+            let error = beside.query(sql).await.expect_err(sql);
+            assert_eq!(code_of(&error), Some("PRIV002"), "{sql}: {error}");
+        }
+        // Rows that a client brings along are written down, too.
+        let into = comptoir::Ingest {
+            catalog: None,
+            schema: None,
+            table: "brought".into(),
+            create: true,
+            if_exists: comptoir::IfExists::Fail,
+        };
+        let batches = owner.query("SELECT 1 AS x").await.expect("a row");
+        let count = beside.ingest(&into, batches[0].schema(), batches.clone()).await;
+        assert_eq!(count.expect("is taken"), 1);
+        assert_eq!(number(&beside, "SELECT x FROM brought").await, 1);
+        let into = comptoir::Ingest { table: "orders".into(), create: false, ..into };
+        let into = comptoir::Ingest { if_exists: comptoir::IfExists::Append, ..into };
+        beside
+            .ingest(&into, batches[0].schema(), batches)
+            .await
+            .expect_err("belongs to the policy");
+        let ingests = "SELECT string_agg(verdict || coalesce(rule, ''), ',' ORDER BY time) FROM sys.audit WHERE text LIKE 'INGEST INTO %'";
+        let seen = said(&owner.query(ingests).await);
+        assert!(seen.contains("allowed,") && !seen.contains("allowed,allowed"), "{seen}");
         // A log that cannot be written stops everything, and nothing is read.
         let log = folder.path().join("log");
         std::fs::remove_dir_all(&log).expect("removes");

@@ -140,3 +140,31 @@ SELECT sku, price FROM products WHERE price > 11
 SELECT country_code, city, count(*) AS n FROM customers WHERE country_code = 'BE' AND city IN ('Paris', 'Lyon') GROUP BY country_code, city
 -- duckdb
 SELECT country_code, city, count(*) AS n FROM customers WHERE country_code = 'BE' AND city IN ('Paris', 'Lyon') GROUP BY country_code, city HAVING count(DISTINCT customer_id) >= 5
+
+SELECT count(*) AS n FROM customers AS c LEFT JOIN orders AS o ON c.customer_id = o.customer_id WHERE o.customer_id IS NULL
+-- duckdb
+SELECT count(*) AS n FROM customers AS c LEFT JOIN orders AS o ON c.customer_id = o.customer_id WHERE o.customer_id IS NULL HAVING count(DISTINCT c.customer_id) >= 5
+
+SELECT n, count(*) AS persons FROM (SELECT c.customer_id, count(o.pageviews) AS n FROM customers AS c LEFT JOIN orders AS o ON c.customer_id = o.customer_id GROUP BY c.customer_id) AS t GROUP BY n
+-- duckdb
+SELECT n, count(*) AS persons FROM (SELECT c.customer_id, count(o.pageviews) AS n FROM customers AS c LEFT JOIN orders AS o ON c.customer_id = o.customer_id GROUP BY c.customer_id) AS t GROUP BY n HAVING count(DISTINCT customer_id) >= 5
+
+SELECT c.city, count(DISTINCT c.customer_id) AS persons, sum(o.pageviews) AS views FROM customers AS c LEFT JOIN orders AS o ON c.customer_id = o.customer_id GROUP BY c.city
+-- duckdb
+SELECT c.city, count(DISTINCT c.customer_id) AS persons, sum(o.pageviews) AS views FROM customers AS c LEFT JOIN orders AS o ON c.customer_id = o.customer_id GROUP BY c.city HAVING count(DISTINCT c.customer_id) >= 5 AND count(DISTINCT o.customer_id) >= 5
+
+SELECT v.area, count(*) AS n FROM customers AS c JOIN (VALUES ('Paris', 'north'), ('Lille', 'north'), ('Nice', 'south')) AS v(city, area) ON c.city = v.city GROUP BY v.area
+-- duckdb
+SELECT v.area, count(*) AS n FROM customers AS c JOIN (VALUES ('Paris', 'north'), ('Lille', 'north'), ('Nice', 'south')) AS v(city, area) ON c.city = v.city GROUP BY v.area HAVING count(DISTINCT c.customer_id) >= 5
+
+SELECT o.channel, count(*) AS n, g.n AS all_of_it FROM orders AS o JOIN (SELECT channel, count(*) AS n FROM orders GROUP BY channel) AS g ON o.channel = g.channel WHERE o.created_timestamp >= '2025-05-01' GROUP BY o.channel, g.n
+-- duckdb
+SELECT o.channel, count(*) AS n, g.n AS all_of_it FROM orders AS o JOIN (SELECT channel, count(*) AS n FROM orders GROUP BY channel HAVING count(DISTINCT customer_id) >= 5) AS g ON o.channel = g.channel WHERE o.created_timestamp >= '2025-05-01' GROUP BY o.channel, g.n HAVING count(DISTINCT o.customer_id) >= 5
+
+SELECT p.product_type, sum(l.quantity * p.price) AS worth FROM order_lines AS l LEFT JOIN products AS p ON l.sku = p.sku GROUP BY p.product_type
+-- duckdb
+SELECT p.product_type, sum(l.quantity * p.price) AS worth FROM order_lines AS l LEFT JOIN orders AS o USING (order_id) LEFT JOIN products AS p ON l.sku = p.sku GROUP BY p.product_type HAVING count(DISTINCT o.customer_id) >= 5
+
+SELECT country_code, sum(pageviews) AS views FROM (SELECT c.country_code, o.pageviews FROM customers AS c JOIN orders AS o USING (customer_id) WHERE o.channel = 'web' UNION ALL SELECT c.country_code, o.pageviews FROM customers AS c JOIN orders AS o USING (customer_id) WHERE o.channel = 'search') AS u GROUP BY country_code
+-- duckdb
+SELECT country_code, sum(pageviews) AS views FROM (SELECT c.customer_id, o.channel, c.country_code, o.pageviews FROM customers AS c JOIN orders AS o USING (customer_id) WHERE o.channel IN ('web', 'search')) AS u GROUP BY country_code HAVING count(DISTINCT CASE channel WHEN 'web' THEN customer_id END) >= 5 AND count(DISTINCT CASE channel WHEN 'search' THEN customer_id END) >= 5
