@@ -5,21 +5,16 @@
 //!
 //! [`TableFunctions`] is a DataFusion [`RelationPlanner`]. For a call it plans the relation arguments in the caller's
 //! scope, checks every other argument against the definition, rewrites a copy of the macro's query so that nothing in it
-//! can meet a name of the caller's ([`rewrite`]), and plans the copy as a derived table. What remains is relational
+//! can meet a name of the caller's (`rewrite`), and plans the copy as a derived table. What remains is relational
 //! operators and functions by name: projections and filters push through the call, and the plan can be sent elsewhere.
-//!
-//! Planning is synchronous and stays on one thread, so what a call has bound lives in a thread-local for as long as its
-//! body is being planned.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use comptoir_udfs::RelationFunction;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Span, TableReference};
-use datafusion::datasource::{TableProvider, provider_as_source};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::{
@@ -27,28 +22,31 @@ use datafusion::logical_expr::planner::{
 };
 use datafusion::logical_expr::{Expr as PlanExpr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, MacroArg,
-    MacroDefinition, ObjectName, Spanned, TableFactor, TableFunctionArgs,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Spanned,
+    TableFactor,
 };
-use futures::FutureExt;
 
 use crate::diagnostic::{nearest, or_list};
 use crate::error::{Error, Result};
 use crate::library::{Definition, Library, normalised as normalise};
-use crate::statement::walk;
 
 mod bind;
 mod fold;
 mod listing;
+mod lookup;
 mod manual;
 mod marker;
+mod own;
 mod rewrite;
 mod scalar_macro;
+mod scope;
 
 pub(crate) use listing::Line;
+pub(crate) use lookup::table_names;
 pub use manual::{Argument, Manual, Role};
 pub use marker::{Marker, Origin};
 pub(crate) use scalar_macro::ScalarMacro;
+use scope::{Body, Frame};
 
 /// The table functions of a session: the library's, those written in Rust, and the analyst's own.
 #[derive(Debug)]
@@ -88,21 +86,6 @@ impl Call {
     }
 }
 
-thread_local! {
-    static EXPANSION: RefCell<Expansion> = RefCell::default();
-}
-
-/// What the calls being planned on this thread have bound.
-#[derive(Default)]
-struct Expansion {
-    calls: Vec<String>,
-    bound: HashMap<String, LogicalPlan>,
-    names: u64,
-}
-
-/// The mark of a name that only the expansion can have written.
-const MARK: char = '#';
-
 /// The name of the function that lists all functions.
 pub const LISTING: &str = "functions";
 
@@ -136,87 +119,8 @@ impl TableFunctions {
 
     /// Whether what is being planned was written by the caller, and not by an analysis of the library.
     fn is_callers_text(&self) -> bool {
-        let innermost = EXPANSION.with_borrow(|e| e.calls.last().cloned());
+        let innermost = scope::innermost();
         innermost.is_none_or(|name| lock(&self.own).contains_key(&name))
-    }
-
-    /// Adds a `CREATE [OR REPLACE] MACRO` of the session.
-    pub fn define(
-        &self,
-        name: &ObjectName,
-        arguments: Vec<MacroArg>,
-        definition: MacroDefinition,
-        or_replace: bool,
-    ) -> Result<()> {
-        let ident = last_ident(name);
-        let place = Span::try_from_sqlparser_span(ident.span);
-        let key = normalise(&ident);
-        if name.0.len() > 1 {
-            return Err(
-                Error::query(format!("a macro's name has no schema: write `{key}`")).at(place)
-            );
-        }
-        for (i, argument) in arguments.iter().enumerate() {
-            if arguments[..i].iter().any(|a| normalise(&a.name) == normalise(&argument.name)) {
-                return Err(Error::query(format!(
-                    "the parameter `{}` stands there twice",
-                    argument.name.value
-                ))
-                .at(Span::try_from_sqlparser_span(argument.name.span)));
-            }
-        }
-        let built_in = lock(&self.library).find(&key).is_some()
-            || self.relations.contains_key(&key)
-            || key == LISTING
-            || self.state()?.read().table_functions().contains_key(&key);
-        if built_in {
-            return Err(Error::query(format!(
-                "`{key}` is a function of Comptoir; choose another name"
-            ))
-            .at(place));
-        }
-        let taken = lock(&self.own).contains_key(&key) || lock(&self.scalars).contains_key(&key);
-        if taken && !or_replace {
-            return Err(Error::query(format!("the macro `{key}` exists already"))
-                .at(place)
-                .hint("write `CREATE OR REPLACE MACRO`"));
-        }
-        match definition {
-            MacroDefinition::Table(body) => {
-                let mut body = *body;
-                scalar_macro::inline(&lock(&self.scalars), |calls| walk::query(&mut body, calls))?;
-                let macro_ = rewrite::own_macro(self, &key, arguments, body)?;
-                self.scalars.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
-                self.own
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(key, Arc::new(macro_));
-            }
-            MacroDefinition::Expr(body) => {
-                let state = self.state()?;
-                if state.read().scalar_functions().contains_key(&key)
-                    || state.read().aggregate_functions().contains_key(&key)
-                    || state.read().window_functions().contains_key(&key)
-                {
-                    return Err(Error::query(format!(
-                        "`{key}` is a function already; choose another name"
-                    ))
-                    .at(place));
-                }
-                let macro_ = ScalarMacro::new(&key, arguments, body)?;
-                self.own.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
-                self.scalars
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(key, Arc::new(macro_));
-            }
-        }
-        Ok(())
-    }
-
-    /// Replaces calls of the session's scalar macros in a statement by their bodies.
-    pub fn inline_scalars(&self, statement: &mut datafusion::sql::parser::Statement) -> Result<()> {
-        scalar_macro::inline(&lock(&self.scalars), |calls| walk::statement(statement, calls))
     }
 
     /// Every name that can stand in `FROM name(…)`.
@@ -317,59 +221,6 @@ impl TableFunctions {
         })
     }
 
-    /// Plans what a relation argument names: the caller's own names first, then the catalog.
-    fn named_relation(
-        &self,
-        name: ObjectName,
-        context: &mut dyn RelationPlannerContext,
-    ) -> Result<LogicalPlan> {
-        let place = Span::try_from_sqlparser_span(name.span());
-        let reference = context.object_name_to_table_reference(name.clone())?;
-        // A common table expression, or a table that the statement reads elsewhere too.
-        if let Ok(plan) = context.plan(table_factor(name, None)) {
-            return Ok(plan);
-        }
-        match self.catalog_table(reference.clone()).map_err(|e| e.at(place))? {
-            Some(plan) => Ok(plan),
-            None => Err(self.unknown_table(&reference).at(place)),
-        }
-    }
-
-    /// A scan of a table of the catalog, whatever names are in scope where it is asked for.
-    fn catalog_table(&self, reference: TableReference) -> Result<Option<LogicalPlan>> {
-        let provider = match self.provider(&reference)? {
-            // Somebody has moved to another schema, where the tables of the shop are not.
-            None if reference.schema().is_none() => {
-                self.provider(&TableReference::partial("public", reference.table().to_string()))?
-            }
-            found => found,
-        };
-        let Some(provider) = provider else { return Ok(None) };
-        let plan =
-            LogicalPlanBuilder::scan(reference, provider_as_source(provider), None)?.build()?;
-        Ok(Some(plan))
-    }
-
-    fn provider(&self, reference: &TableReference) -> Result<Option<Arc<dyn TableProvider>>> {
-        let state = self.state()?;
-        let Ok(schema) = state.read().schema_for_ref(reference.clone()) else { return Ok(None) };
-        let table = reference.table().to_string();
-        // Tables in memory answer at once. A file asks the disk, and planning cannot wait: a thread of its own does.
-        if let Some(ready) = schema.table(&table).now_or_never() {
-            return Ok(ready?);
-        }
-        let asked = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(schema.table(&table))
-        });
-        match asked.join() {
-            Ok(found) => Ok(found?),
-            Err(_) => {
-                Err(Error::query(format!("looking up the table `{}` failed", reference.table())))
-            }
-        }
-    }
-
     fn unknown(&self, name: &str) -> Error {
         let names = self.names();
         let error = Error::query(format!("there is no table function `{name}`"));
@@ -380,47 +231,6 @@ impl TableFunctions {
             near => error.hint(format!("did you mean {}?", or_list(near))),
         }
     }
-
-    /// The error for a table that is not there.
-    pub fn unknown_table(&self, reference: &TableReference) -> Error {
-        let error = Error::query(format!("there is no table `{reference}`"));
-        let Ok(state) = self.state() else { return error };
-        // Listing the tables may plan views, and must not hold the session meanwhile.
-        let state = state.read_recursive().clone();
-        let names = table_names(&state);
-        match nearest(reference.table(), names.iter().map(String::as_str)).as_slice() {
-            [] if names.is_empty() => {
-                error.hint("no table is loaded: give files with `--data PATH`")
-            }
-            [] if names.len() <= 12 => error.note(format!("tables here: {}", names.join(", "))),
-            [] => error.hint("`SHOW TABLES` lists them"),
-            near => error.hint(format!("did you mean {}?", or_list(near))),
-        }
-    }
-}
-
-/// Every table of the session that is not part of the information schema.
-pub(crate) fn table_names(state: &SessionState) -> Vec<String> {
-    let options = &state.config().options().catalog;
-    let catalogs = state.catalog_list();
-    let Some(catalog) = catalogs.catalog(&options.default_catalog) else { return vec![] };
-    let mut names = vec![];
-    for schema_name in catalog.schema_names() {
-        let Some(schema) =
-            catalog.schema(&schema_name).filter(|_| schema_name != "information_schema")
-        else {
-            continue;
-        };
-        for table in schema.table_names() {
-            names.push(if schema_name == options.default_schema {
-                table
-            } else {
-                format!("{schema_name}.{table}")
-            });
-        }
-    }
-    names.sort();
-    names
 }
 
 impl RelationPlanner for TableFunctions {
@@ -464,9 +274,7 @@ impl RelationPlanner for TableFunctions {
             }
             TableFactor::Table { ref name, args: None, .. } => {
                 let bound = match name.0.as_slice() {
-                    [one] => one
-                        .as_ident()
-                        .and_then(|i| EXPANSION.with_borrow(|e| e.bound.get(&i.value).cloned())),
+                    [one] => one.as_ident().and_then(|i| scope::kept(&i.value)),
                     _ => None,
                 };
                 match (bound, relation) {
@@ -517,47 +325,6 @@ impl TableFunctions {
     }
 }
 
-/// One call in progress: forgets what the call bound when it ends.
-struct Frame {
-    before: Vec<String>,
-}
-
-impl Frame {
-    fn enter() -> Self {
-        Frame { before: EXPANSION.with_borrow(|e| e.bound.keys().cloned().collect()) }
-    }
-}
-
-impl Drop for Frame {
-    fn drop(&mut self) {
-        EXPANSION.with_borrow_mut(|e| e.bound.retain(|name, _| self.before.contains(name)));
-    }
-}
-
-/// One body being planned: refuses a macro whose body leads back to itself. A call within another call's arguments
-/// (`pareto(pareto(t))`) is not recursion, and is not counted.
-struct Body;
-
-impl Body {
-    fn enter(name: &str) -> Result<Self> {
-        EXPANSION.with_borrow_mut(|e| {
-            if e.calls.iter().any(|c| c == name) {
-                let path: Vec<&str> = e.calls.iter().map(String::as_str).chain([name]).collect();
-                return Err(Error::query(format!("the macro `{name}` calls itself"))
-                    .note(format!("the calls are: {}", path.join(" → "))));
-            }
-            e.calls.push(name.to_string());
-            Ok(Body)
-        })
-    }
-}
-
-impl Drop for Body {
-    fn drop(&mut self) {
-        EXPANSION.with_borrow_mut(|e| e.calls.pop());
-    }
-}
-
 /// Gives `CAST($1 AS T)`, which is how a constant parameter stands in a body, the type that the cast says: DataFusion
 /// infers the types of a prepared statement's values from comparisons only.
 fn typed_placeholders(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
@@ -577,20 +344,6 @@ fn typed_placeholders(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError>
     Ok(done.data)
 }
 
-/// Keeps a plan under a name that nobody can write.
-fn keep(hint: &str, plan: LogicalPlan) -> String {
-    let name = fresh(hint);
-    EXPANSION.with_borrow_mut(|e| e.bound.insert(name.clone(), plan));
-    name
-}
-
-fn fresh(hint: &str) -> String {
-    EXPANSION.with_borrow_mut(|e| {
-        e.names += 1;
-        format!("{hint}{MARK}{}", e.names)
-    })
-}
-
 /// An error from within a macro's body: its places count in another text, so only its words are kept.
 fn inside(error: DataFusionError, name: &str) -> Error {
     let error = Error::from(error);
@@ -606,21 +359,6 @@ fn call_of(function: Function) -> Result<Call> {
             name,
             vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Subquery(query)))],
         )),
-    }
-}
-
-fn table_factor(name: ObjectName, arguments: Option<Vec<FunctionArg>>) -> TableFactor {
-    TableFactor::Table {
-        name,
-        alias: None,
-        args: arguments.map(|args| TableFunctionArgs { args, settings: None }),
-        with_hints: vec![],
-        version: None,
-        with_ordinality: false,
-        partitions: vec![],
-        json_path: None,
-        sample: None,
-        index_hints: vec![],
     }
 }
 

@@ -227,6 +227,7 @@ impl From<Failure> for End {
 fn start(cli: Cli) -> Result<(), End> {
     let config = configure(&cli.options)?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.thread_stack_size(comptoir::statement::STACK);
     if let Some(threads) = config.threads {
         runtime.worker_threads(threads);
     }

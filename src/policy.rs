@@ -36,6 +36,7 @@ mod fits;
 mod gate;
 mod groups;
 mod guarded;
+mod identity;
 mod join;
 mod kinds;
 mod merge;
@@ -60,6 +61,7 @@ mod written;
 
 pub use declarations::Declarations;
 pub(crate) use guarded::Base;
+pub(crate) use identity::identity;
 pub(crate) use redact::shown;
 pub use refusal::{Code, code_of};
 pub(crate) use release::Planner;

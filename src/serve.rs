@@ -6,7 +6,8 @@
 //! ```text
 //! service   every request: who asks (auth), in which session (sessions), counted (metrics)
 //! commands  what is asked → statement, prepared, catalog, keys, sql_info, xdbc, options, ingest, cancel
-//! run       a statement → rows, in its turn (queue), within limits, listed while it lasts (queries)
+//! run       a statement → rows, in its turn (queue), within limits, listed while it lasts (queries), on other threads
+//!           than those that speak with clients (workers)
 //! ```
 //!
 //! By default it serves this machine only, without users, and lets nobody change anything.
@@ -40,6 +41,7 @@ mod queries;
 mod queue;
 mod redact;
 mod run;
+mod running;
 mod service;
 mod sessions;
 mod settings;
@@ -49,6 +51,7 @@ mod status;
 mod ticket;
 pub mod user;
 mod wire;
+mod workers;
 mod xdbc;
 
 pub use settings::LISTEN;
@@ -99,8 +102,7 @@ struct Server {
     settings: Settings,
     /// The owner's session; clients' are made from it.
     engine: Arc<dyn desk::Desk>,
-    /// The threads that queries work on.
-    workers: tokio::runtime::Handle,
+    workers: workers::Workers,
     sealer: ticket::Sealer,
     door: auth::Door,
     sessions: sessions::Sessions,
@@ -126,7 +128,6 @@ impl Server {
         use std::sync::atomic::Ordering;
         let code = failed.map_or(tonic::Code::Ok, Status::code);
         self.queries.end(query, code);
-        self.once.end(&query.ticket, failed);
         let (rows, bytes) =
             (query.rows.load(Ordering::Relaxed), query.bytes.load(Ordering::Relaxed));
         self.metrics.query(code, query.seconds(), rows, bytes);
@@ -142,9 +143,9 @@ pub fn run<'a>(
 ) -> BoxFuture<'a, Result<()>> {
     Box::pin(async move {
         let settings = Settings::read(config, options)?;
-        let workers = Workers::start(config.threads)?;
+        let workers = workers::Workers::start(config.threads)?;
         let engine = Engine::open(config).await?;
-        let server = Arc::new(server(settings, engine, workers.handle())?);
+        let server = Arc::new(server(settings, engine, workers)?);
         let listener = bind(server.settings.listen).await?;
         let address = listener.local_addr()?;
         if let Some(metrics) = server.settings.metrics {
@@ -175,6 +176,8 @@ pub fn run<'a>(
             let _ = stopped.await;
         }));
         let sweeping = tokio::spawn(sweep(Arc::clone(&server)));
+        let watched = Arc::clone(&server);
+        let watching = tokio::spawn(async move { watched.workers.watch().await });
         let scheme = if server.settings.tls.is_some() { "grpc+tls" } else { "grpc" };
         remark(&format!("listening on {scheme}://{address}"));
         let mut signals = Signals::new()?;
@@ -196,12 +199,13 @@ pub fn run<'a>(
             serving.abort();
         }
         sweeping.abort();
+        watching.abort();
         remark("stopped");
         Ok(())
     })
 }
 
-fn server(settings: Settings, engine: Engine, workers: tokio::runtime::Handle) -> Result<Server> {
+fn server(settings: Settings, engine: Engine, workers: workers::Workers) -> Result<Server> {
     let queries = Arc::<queries::Queries>::default();
     let table = Arc::new(queries::QueriesTable(Arc::clone(&queries)));
     engine.add_table(queries::SCHEMA, queries::TABLE, table)?;
@@ -259,34 +263,6 @@ async fn sweep(server: Arc<Server>) {
         tokio::time::sleep(SWEEP).await;
         server.sessions.sweep();
         server.once.sweep();
-    }
-}
-
-/// The threads that queries work on. Those that speak with clients are others, so that a heavy query keeps nobody waiting
-/// who wants to log in or to cancel it.
-struct Workers(Option<tokio::runtime::Runtime>);
-
-impl Workers {
-    fn start(threads: Option<usize>) -> Result<Self> {
-        let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        if let Some(threads) = threads {
-            runtime.worker_threads(threads);
-        }
-        Ok(Self(Some(runtime.thread_name("query").enable_all().build()?)))
-    }
-
-    fn handle(&self) -> tokio::runtime::Handle {
-        // There until it is dropped.
-        self.0.as_ref().map_or_else(tokio::runtime::Handle::current, |r| r.handle().clone())
-    }
-}
-
-impl Drop for Workers {
-    fn drop(&mut self) {
-        // A runtime cannot be waited for by another's threads.
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 

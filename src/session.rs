@@ -15,6 +15,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 mod clock;
 mod one_stage;
+mod pauses;
 mod published;
 mod share;
 mod shared_exec;
@@ -100,8 +101,9 @@ impl Shared {
             .with_default_features()
             .with_query_planner(Arc::new(crate::policy::Planner))
             .with_physical_optimizer_rule(Arc::new(one_stage::OneStage))
-            // Last, when equal plans look equal.
+            // After all that make a plan what it is, when equal plans look equal.
             .with_physical_optimizer_rule(Arc::new(share::ShareSubplans))
+            .with_physical_optimizer_rule(Arc::new(pauses::Pauses))
             .build();
         let ctx = SessionContext::new_with_state(state);
         let functions = add_functions(&ctx, self.library.clone())?;

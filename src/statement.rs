@@ -6,7 +6,9 @@
 
 use datafusion::common::{DataFusionError, Span};
 use datafusion::sql::parser::{DFParserBuilder, Statement as Parsed};
-use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, Statement as Sql};
+use datafusion::sql::sqlparser::ast::{
+    Expr, FunctionArg, ObjectName, Statement as Sql, TableFactor, TableFunctionArgs,
+};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
@@ -14,10 +16,12 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 use crate::error::{Error, Kind, Result};
 
 mod assertion;
+mod depth;
 mod parameter;
 pub mod walk;
 
 pub use assertion::{Assertion, Demand, Severity};
+pub use depth::STACK;
 pub use parameter::{Parameter, Uses, Values};
 
 /// One statement of a text.
@@ -59,6 +63,7 @@ pub fn parse_after(text: &str, earlier: &[Parameter], values: &Values) -> Result
     let own: Vec<String> = declared.iter().map(|p| p.name.clone()).collect();
     declared.extend(earlier.iter().filter(|p| !own.contains(&p.name)).cloned());
     let filled = Uses { declared: &declared, values }.fill(rest)?;
+    depth::check(&filled)?;
     let failed = |error: DataFusionError| failed(text, error);
     let mut parser = DFParserBuilder::new(filled)
         .with_dialect(&GenericDialect {})
@@ -157,6 +162,22 @@ pub fn positional(arguments: &[FunctionArg]) -> Option<Vec<&Expr>> {
             _ => None,
         })
         .collect()
+}
+
+/// A table, or a table function's call, as it would stand in FROM.
+pub(crate) fn table_factor(name: ObjectName, arguments: Option<Vec<FunctionArg>>) -> TableFactor {
+    TableFactor::Table {
+        name,
+        alias: None,
+        args: arguments.map(|args| TableFunctionArgs { args, settings: None }),
+        with_hints: vec![],
+        version: None,
+        with_ordinality: false,
+        partitions: vec![],
+        json_path: None,
+        sample: None,
+        index_hints: vec![],
+    }
 }
 
 #[cfg(test)]

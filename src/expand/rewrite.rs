@@ -17,8 +17,9 @@ use datafusion::sql::sqlparser::ast::{
     Query, Select, SelectItem, TableAlias, TableFactor, Value, ValueWithSpan,
 };
 
-use super::bind::{Bound, is_made_up};
-use super::{Callee, TableFunctions, call_of, fresh, keep, last_ident, normalise};
+use super::bind::Bound;
+use super::scope::{fresh, is_made_up, keep};
+use super::{Callee, TableFunctions, call_of, last_ident, normalise};
 use crate::error::{Error, Result};
 use crate::library::{Definition, Kind};
 use crate::statement::walk::{self, Flow, Walk, stop};

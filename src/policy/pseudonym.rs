@@ -78,7 +78,8 @@ impl Key {
         Self(bytes.into())
     }
 
-    fn pseudonym(&self, value: &str) -> EngineResult<String> {
+    /// What stands for a value.
+    pub(super) fn pseudonym(&self, value: &str) -> EngineResult<String> {
         let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&self.0)
             .map_err(|e| DataFusionError::Internal(e.to_string()))?;
         mac.update(value.as_bytes());

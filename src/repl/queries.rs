@@ -10,6 +10,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::progress::{Watched, watch};
 use crate::error::{Error, Result};
+use crate::statement::STACK;
 
 /// How long a query that was given up may take to let go.
 const GRACE: Duration = Duration::from_millis(500);
@@ -30,6 +31,7 @@ impl Queries {
             Some(runtime) => runtime,
             None => Builder::new_multi_thread()
                 .worker_threads(Handle::current().metrics().num_workers())
+                .thread_stack_size(STACK)
                 .enable_all()
                 .build()?,
         };

@@ -102,7 +102,9 @@ fn title(comment: &[String]) -> (String, String) {
     let title = lines.next().cloned().unwrap_or_default();
     // What is indented, or behind an empty line, shows how to run the script.
     let about: Vec<&str> = lines.take_while(|line| !line.is_empty()).map(String::as_str).collect();
-    (title.trim_end_matches('.').to_string(), about.join(" "))
+    // `# Sales` is a title in other places, too.
+    let title = title.trim_start_matches('#').trim_start().trim_end_matches('.');
+    (title.to_string(), about.join(" "))
 }
 
 #[cfg(test)]
@@ -116,6 +118,6 @@ mod tests {
         assert_eq!(title(&above(text, 12)), ("Sales".into(), "by month".into()));
         assert_eq!(title(&above(text, 14)), (String::new(), String::new()));
         assert!(head("-- Sales\nSELECT 1;").is_empty());
-        assert_eq!(title(&head("-- A\nPARAMETER x INTEGER;")).0, "A");
+        assert_eq!(title(&head("-- ## A\nPARAMETER x INTEGER;")).0, "A");
     }
 }

@@ -30,6 +30,7 @@ use crate::catalog::{self, Stamped};
 use crate::config::Config;
 use crate::engine::{Engine, Footprint};
 use crate::error::{Error, Result};
+use crate::policy;
 use crate::sink::{Lock, StagedFile};
 use crate::statement::Statement;
 
@@ -55,7 +56,8 @@ impl StateOptions {
         output: &Output,
     ) -> Result<Self> {
         let target = output.file.as_ref().map(|file| file.display().to_string());
-        let texts = [&config.identity()?, output.format.name, &target.unwrap_or_default()];
+        let policy = config.privacy.as_ref().map(policy::identity).transpose()?.unwrap_or_default();
+        let texts = [&config.identity()?, &policy, output.format.name, &target.unwrap_or_default()];
         Ok(Self { file, full_refresh, setting: fingerprint(&texts), as_of: config.as_of })
     }
 }

@@ -23,6 +23,9 @@ pub(super) fn cancel(
     for endpoint in &info.endpoint {
         let Some(sealed) = opened(server, endpoint.ticket.as_ref())? else { continue };
         own(caller, &sealed)?;
+        if sealed.purpose() == Purpose::Answer {
+            continue;
+        }
         let number = sealed.number();
         let running = server.queries.of_ticket(&number);
         running.iter().for_each(|query| query.stop(Stop::Cancelled));
@@ -48,13 +51,8 @@ pub(super) fn renew(
 ) -> Result<FlightEndpoint, Status> {
     let Some(mut sealed) = opened(server, endpoint.ticket.as_ref())? else { return Ok(endpoint) };
     own(caller, &sealed)?;
-    if sealed.purpose() == Purpose::Effect {
-        return Err(Status::failed_precondition(
-            "the ticket of a statement that changes something cannot be renewed",
-        ));
-    }
     sealed.expires = ticket::now() + server.settings.limits.ticket_lifetime.as_secs();
-    endpoint.ticket = Some(super::statement::ticket(server, &sealed));
+    endpoint.ticket = Some(super::statement::ticket_of(server, &sealed));
     let moment = endpoint.expiration_time.get_or_insert_default();
     moment.seconds = i64::try_from(sealed.expires).unwrap_or(i64::MAX);
     Ok(endpoint)
@@ -74,7 +72,7 @@ fn opened(server: &Server, ticket: Option<&Ticket>) -> Result<Option<Sealed>, St
     let any = Any::decode(&*ticket.ticket).map_err(|e| Status::invalid_argument(e.to_string()))?;
     match Command::try_from(any).map_err(status::arrow)? {
         Command::TicketStatementQuery(query) => {
-            let purposes = [Purpose::Query, Purpose::Effect];
+            let purposes = [Purpose::Query, Purpose::Answer];
             let sealed = server.sealer.open(&query.statement_handle, &purposes);
             Ok(Some(sealed.map_err(|r| status::refused(r, "ticket"))?))
         }

@@ -15,16 +15,17 @@ use arrow_flight::sql::metadata::{
 use arrow_flight::sql::server::{FlightSqlService, PeekableFlightDataStream};
 use arrow_flight::sql::{
     ActionCancelQueryRequest, ActionCancelQueryResult, ActionClosePreparedStatementRequest,
-    ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, CommandGetCatalogs,
-    CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
-    CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables,
-    CommandGetXdbcTypeInfo, CommandPreparedStatementQuery, CommandPreparedStatementUpdate,
-    CommandStatementIngest, CommandStatementQuery, CommandStatementUpdate,
-    DoPutPreparedStatementResult, ProstMessageExt, SqlInfo, TicketStatementQuery,
+    ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, Any, Command,
+    CommandGetCatalogs, CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys,
+    CommandGetImportedKeys, CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTableTypes,
+    CommandGetTables, CommandGetXdbcTypeInfo, CommandPreparedStatementQuery,
+    CommandPreparedStatementUpdate, CommandStatementIngest, CommandStatementQuery,
+    CommandStatementUpdate, DoPutPreparedStatementResult, ProstMessageExt, SqlInfo,
+    TicketStatementQuery,
 };
 use arrow_flight::{
     Action, BasicAuth, CancelFlightInfoRequest, CancelStatus, FlightDescriptor, FlightInfo,
-    HandshakeRequest, HandshakeResponse, RenewFlightEndpointRequest, Ticket,
+    HandshakeRequest, HandshakeResponse, RenewFlightEndpointRequest, SchemaResult, Ticket,
 };
 use futures::{Stream, stream};
 use prost::Message;
@@ -74,6 +75,30 @@ impl Commands {
     /// A handle that stands for the same statement, so that clients that take it go on as before.
     fn bound(&self, handle: Bytes) -> DoPutPreparedStatementResult {
         DoPutPreparedStatementResult { prepared_statement_handle: Some(handle) }
+    }
+
+    /// `GetSchema`: what a statement will give. Nothing is run.
+    pub(super) async fn schema(
+        &self,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<SchemaResult>, Status> {
+        let caller = caller(&request)?;
+        let command = Any::decode(&*request.get_ref().cmd).map(Command::try_from);
+        let (sql, values) = match command {
+            Ok(Ok(Command::CommandStatementQuery(query))) => (query.query, Bytes::new()),
+            Ok(Ok(Command::CommandPreparedStatementQuery(query))) => {
+                let (sealed, values) = self.opened(&caller, &query.prepared_statement_handle)?;
+                (sealed.sql, values)
+            }
+            // A list has the same columns whatever is in it.
+            _ => {
+                let info = self.get_flight_info(request).await?.into_inner();
+                return Ok(Response::new(SchemaResult { schema: info.schema }));
+            }
+        };
+        let values = (!values.is_empty()).then_some(values);
+        let ready = statement::ready(&self.0, &caller, &sql, values.as_ref()).await?;
+        Ok(Response::new(SchemaResult { schema: statement::schema_message(&ready.promised)? }))
     }
 
     fn opened(&self, caller: &Caller, handle: &[u8]) -> Result<(Sealed, Bytes), Status> {
@@ -251,7 +276,7 @@ impl FlightSqlService for Commands {
         // Columns of views are known by planning them.
         let session = caller(&request)?.session;
         let tables = async move { catalog::tables(session.engine.as_ref(), &query).await };
-        got(super::run::at_work(&self.0, tables).await?)
+        got(self.0.workers.plan(tables).await?)
     }
 
     async fn do_get_table_types(&self, _: CommandGetTableTypes, _: Request<Ticket>) -> Got {
@@ -270,7 +295,7 @@ impl FlightSqlService for Commands {
     ) -> Got {
         let session = caller(&request)?.session;
         let found = async move { keys::primary(session.engine.as_ref(), &query).await };
-        got(super::run::at_work(&self.0, found).await?)
+        got(self.0.workers.plan(found).await?)
     }
 
     async fn do_get_exported_keys(&self, _: CommandGetExportedKeys, _: Request<Ticket>) -> Got {

@@ -11,9 +11,8 @@ use arrow_flight::sql::{CommandStatementIngest, TableExistsOption, TableNotExist
 use futures::TryStreamExt;
 use tonic::Status;
 
-use super::run::at_work;
-use super::ticket::{Purpose, Sealed};
-use super::{Caller, Server, status};
+use super::running::Running;
+use super::{Caller, Server, status, ticket};
 use crate::engine::{IfExists, Ingest};
 use crate::error::Error;
 
@@ -26,24 +25,16 @@ pub(super) async fn ingest(
     let into = target(&command)?;
     let session = Arc::clone(&caller.session);
     session.engine.may_ingest(&into).map_err(status::plain)?;
-    let number = Sealed::new(Purpose::Effect, "", server.settings.limits.ticket_lifetime);
-    let number = number.map_err(status::plain)?.number();
-    let place = server.queue.enter()?;
+    let number = ticket::number().map_err(status::plain)?;
     let shown = format!("INGEST INTO \"{}\"", into.table.replace('"', "\"\""));
-    let query = server.queries.begin(session.who(), &session.id, &number, &shown);
-    let limit = server.settings.limits.query_timeout;
-    let ended = tokio::select! {
-        ended = async {
-            let _seat = place.seat().await?;
-            query.started();
-            take(server, &session, into, stream).await
-        } => ended,
-        stopped = query.stopped() => Err(stopped),
-        () = tokio::time::sleep(caller.timeout.map_or(limit, |t| t.min(limit))) => {
-            Err(Status::deadline_exceeded("the rows took too long"))
-        }
+    let running = Running::begin(server, caller, &number, &shown)?;
+    let all = async {
+        let _seat = running.seat().await?;
+        running.query.started();
+        take(server, &session, into, stream).await
     };
-    server.ended(&query, ended.as_ref().err());
+    let ended = running.within_limits(all).await;
+    running.end(&ended);
     ended
 }
 
@@ -75,7 +66,7 @@ async fn take(
         (None, None) => return Err(Status::invalid_argument("there is no schema before the rows")),
     };
     let ingested = Arc::clone(&session.engine).ingest(into, schema, batches);
-    let count = at_work(server, ingested).await?.map_err(status::plain)?;
+    let count = server.workers.query(ingested)?.done().await?.map_err(status::plain)?;
     Ok(i64::try_from(count).unwrap_or(i64::MAX))
 }
 

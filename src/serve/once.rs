@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: The Comptoir authors
 
-//! What must not happen twice, and what must not happen at all: tickets of statements with an effect that have been
-//! handed in, and tickets that were cancelled. And the values bound to prepared statements, for clients that do not
-//! take the new handle.
+//! The little that is kept of tickets and handles: which tickets were cancelled before they were handed in, and the
+//! values bound to prepared statements, for clients that go on with the handle they had before.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use prost::bytes::Bytes;
-use tonic::{Code, Status};
+use tonic::Status;
 
 use super::ticket;
 
@@ -23,48 +22,11 @@ pub(super) struct Once {
 
 #[derive(Default)]
 struct All {
-    effects: HashMap<String, (u64, Effect)>,
     cancelled: HashMap<String, u64>,
     bound: HashMap<Bytes, (u64, Bytes)>,
 }
 
-/// How far a statement with an effect is.
-enum Effect {
-    Running,
-    Done,
-    Failed(Code, String),
-}
-
 impl Once {
-    /// Notes that a statement begins; what became of it, when it has begun before.
-    pub(super) fn begin(&self, ticket: &str, expires: u64) -> Option<Result<(), Status>> {
-        let mut all = self.all();
-        match all.effects.get(ticket).map(|(_, effect)| effect) {
-            None => {
-                all.effects.insert(ticket.to_string(), (expires, Effect::Running));
-                None
-            }
-            Some(Effect::Running) => Some(Err(Status::aborted("this statement is being run"))),
-            Some(Effect::Done) => Some(Ok(())),
-            Some(Effect::Failed(code, message)) => Some(Err(Status::new(*code, message))),
-        }
-    }
-
-    /// Notes how it ended.
-    pub(super) fn end(&self, ticket: &str, failed: Option<&Status>) {
-        if let Some((_, effect)) = self.all().effects.get_mut(ticket) {
-            *effect = match failed {
-                None => Effect::Done,
-                Some(status) => Effect::Failed(status.code(), status.message().to_string()),
-            };
-        }
-    }
-
-    /// It never began.
-    pub(super) fn forget(&self, ticket: &str) {
-        self.all().effects.remove(ticket);
-    }
-
     pub(super) fn cancel(&self, ticket: &str, expires: u64) {
         self.all().cancelled.insert(ticket.to_string(), expires);
     }
@@ -97,7 +59,6 @@ impl Once {
     pub(super) fn sweep(&self) {
         let now = ticket::now();
         let mut all = self.all();
-        all.effects.retain(|_, (expires, _)| *expires >= now);
         all.cancelled.retain(|_, expires| *expires >= now);
         all.bound.retain(|_, (expires, _)| *expires >= now);
     }

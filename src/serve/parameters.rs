@@ -82,7 +82,7 @@ pub(super) fn bind(
     values: &Bytes,
 ) -> Result<Vec<Statement>> {
     let holes: Vec<usize> = described.parameters.keys().copied().collect();
-    let batches = read(values)?;
+    let batches = if values.is_empty() { vec![] } else { read(values)?.1 };
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
     if rows == 0 {
         return match holes.len() {
@@ -126,10 +126,15 @@ fn inner(value: ScalarValue) -> ScalarValue {
     }
 }
 
-fn read(values: &Bytes) -> Result<Vec<RecordBatch>> {
-    if values.is_empty() {
-        return Ok(vec![]);
-    }
-    let reader = StreamReader::try_new(Cursor::new(values.clone()), None)?;
-    Ok(reader.collect::<Result<Vec<_>, _>>()?)
+/// Batches as they can be kept.
+pub(super) fn written(schema: &Schema, batches: &[RecordBatch]) -> Result<Bytes> {
+    let mut writer = StreamWriter::try_new(vec![], schema)?;
+    batches.iter().try_for_each(|batch| writer.write(batch))?;
+    Ok(writer.into_inner()?.into())
+}
+
+/// Batches that were kept.
+pub(super) fn read(kept: &Bytes) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+    let reader = StreamReader::try_new(Cursor::new(kept.clone()), None)?;
+    Ok((reader.schema(), reader.collect::<Result<_, _>>()?))
 }

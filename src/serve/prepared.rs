@@ -60,5 +60,5 @@ pub(super) async fn rows(
     let (sealed, values) = open(server, caller, handle)?;
     let (promised, statements) = statement::bound(server, caller, &sealed.sql, &values).await?;
     let number = sealed.number();
-    Job::new(server, &caller.session, &number, statements, promised, caller.timeout)?.stream()
+    Job::new(server, caller, &number, statements, promised)?.stream()
 }

@@ -73,6 +73,10 @@ impl Query {
         self.times().started = Some(Instant::now());
     }
 
+    pub(super) fn has_started(&self) -> bool {
+        self.times().started.is_some()
+    }
+
     /// Rows have left.
     pub(super) fn sent(&self, rows: usize, bytes: usize) -> (u64, u64) {
         self.times().first_row.get_or_insert_with(Instant::now);

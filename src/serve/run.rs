@@ -1,43 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: The Comptoir authors
 
-//! A statement → the stream of its rows.
+//! A statement → the stream of its rows, or its effect.
 //!
-//! A query works on threads of its own kind, apart from those that speak with clients, and hands its rows over through
-//! a short channel: it waits when the client is slow, and ends with everything it holds when the client is gone. While
-//! there is nothing to say the client gets empty batches, because what stands between it and us forgets quiet
-//! connections.
+//! The rows are made on threads of their own ([`super::workers`]) and handed over through a short channel to a task
+//! among those that speak with clients. That task keeps the time, listens for a cancel and sees a client leave, however
+//! busy the query is; when it goes, the query and everything that it holds go at the next pause. The seat in the queue
+//! is the query's until then. While there is nothing to say the client gets empty batches, because what stands between
+//! it and us forgets quiet connections.
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
 use arrow_flight::encode::{DictionaryHandling, FlightDataEncoderBuilder};
+use arrow_flight::error::FlightError;
 use arrow_flight::utils::batches_to_flight_data;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tonic::Status;
 
 use super::desk::{Answer, Bound};
 use super::queries::Query;
-use super::queue::Place;
-use super::sessions::{Held, Session};
-use super::{Server, status, wire};
+use super::running::Running;
+use super::sessions::Session;
+use super::{Caller, Server, status, wire};
 use crate::error::{Error, Kind};
 
 /// How many messages wait for a client.
-const AHEAD: usize = 4;
+const AHEAD: usize = 3;
 
 /// What is sent to a client.
 pub(super) type Sent = BoxStream<'static, Result<FlightData, Status>>;
 
-/// A query with a place in the queue.
+/// A statement that has a place in the queue.
 pub(super) struct Job {
+    running: Running,
+    work: Work,
+}
+
+/// What is worked on.
+#[derive(Clone)]
+struct Work {
     server: Arc<Server>,
     session: Arc<Session>,
     /// More than one when a statement has several rows of parameters: their rows follow each other.
@@ -45,174 +52,155 @@ pub(super) struct Job {
     /// What the rows were promised to look like.
     promised: SchemaRef,
     query: Arc<Query>,
-    place: Place,
-    deadline: Instant,
-    _held: Held,
 }
 
 impl Job {
     /// Enters the queue, or says that it is full.
     pub(super) fn new(
         server: &Arc<Server>,
-        session: &Arc<Session>,
+        caller: &Caller,
         ticket: &str,
         statements: Arc<dyn Bound>,
         promised: SchemaRef,
-        timeout: Option<Duration>,
     ) -> Result<Self, Status> {
-        let place = server.queue.enter()?;
-        let limit = server.settings.limits.query_timeout;
-        let query = server.queries.begin(session.who(), &session.id, ticket, statements.text());
-        Ok(Self {
+        let running = Running::begin(server, caller, ticket, statements.text())?;
+        let work = Work {
             server: Arc::clone(server),
-            session: Arc::clone(session),
+            session: Arc::clone(&caller.session),
             statements,
             promised,
-            query,
-            place,
-            deadline: Instant::now() + timeout.map_or(limit, |t| t.min(limit)),
-            _held: session.hold(),
-        })
+            query: Arc::clone(&running.query),
+        };
+        Ok(Self { running, work })
     }
 
     /// The rows, as they come.
     pub(super) fn stream(self) -> Result<Sent, Status> {
-        let empty = RecordBatch::new_empty(Arc::clone(&self.promised));
-        let mut opening =
-            batches_to_flight_data(&self.promised, vec![empty]).map_err(status::arrow)?.into_iter();
+        let empty = RecordBatch::new_empty(Arc::clone(&self.work.promised));
+        let opening = batches_to_flight_data(&self.work.promised, vec![empty]);
+        let mut opening = opening.map_err(status::arrow)?.into_iter();
         let (Some(schema), Some(nothing)) = (opening.next(), opening.next()) else {
             return Err(Status::internal("a schema cannot be encoded"));
         };
-        let quiet = self.server.settings.limits.keep_alive;
+        let quiet = self.work.server.settings.limits.keep_alive;
         let (to_client, rows) = mpsc::channel(AHEAD);
-        let server = Arc::clone(&self.server);
-        let task = Task(server.workers.spawn(self.send(to_client)));
-        let rest =
-            stream::unfold((rows, nothing, task), move |(mut rows, nothing, task)| async move {
-                match tokio::time::timeout(quiet, rows.recv()).await {
-                    Ok(Some(sent)) => Some((sent, (rows, nothing, task))),
-                    Ok(None) => None,
-                    Err(_) => Some((Ok(nothing.clone()), (rows, nothing, task))),
-                }
-            });
+        tokio::spawn(self.serve(to_client));
+        let rest = stream::unfold((rows, nothing), move |(mut rows, nothing)| async move {
+            match tokio::time::timeout(quiet, rows.recv()).await {
+                Ok(sent) => sent.map(|sent| (sent, (rows, nothing))),
+                Err(_) => Some((Ok(nothing.clone()), (rows, nothing))),
+            }
+        });
         Ok(stream::once(async { Ok(schema) }).chain(rest).boxed())
     }
 
     /// Runs the statements for their effects, and gives the number of rows that they changed, or -1 where that is not
     /// known.
     pub(super) async fn count(self) -> Result<i64, Status> {
-        let server = Arc::clone(&self.server);
-        let work = async move {
-            let ended = self.within_limits(self.changed()).await;
-            self.end(&ended);
-            ended
-        };
-        at_work(&server, work).await?
+        self.at_once(Work::changed).await
     }
 
-    /// Sends everything there is to a client.
-    async fn send(self, to_client: mpsc::Sender<Result<FlightData, Status>>) {
+    /// Runs the statements for their effects, and gives what they say of them.
+    pub(super) async fn effect(self) -> Result<Vec<RecordBatch>, Status> {
+        self.at_once(Work::collected).await
+    }
+
+    /// Serves a client to its end.
+    async fn serve(self, to_client: mpsc::Sender<Result<FlightData, Status>>) {
         let ended = tokio::select! {
-            ended = self.within_limits(self.rows(&to_client)) => ended,
+            ended = self.running.within_limits(self.hand_over(&to_client)) => ended,
             () = to_client.closed() => Err(Status::cancelled("the client is gone")),
         };
         // Before the client knows, so that it finds the query ended when it looks.
-        self.end(&ended);
+        self.running.end(&ended);
         if let Err(status) = ended {
             let _ = to_client.send(Err(status)).await;
         }
     }
 
-    /// Lets something run until it ends, somebody stops it, or its time is up.
-    async fn within_limits<T>(
-        &self,
-        work: impl Future<Output = Result<T, Status>>,
-    ) -> Result<T, Status> {
-        tokio::select! {
-            ended = work => ended,
-            stopped = self.query.stopped() => Err(stopped),
-            () = tokio::time::sleep_until(self.deadline.into()) => Err(Status::deadline_exceeded(
-                format!("the query took longer than {} s", self.server.settings.limits.query_timeout.as_secs_f64()),
-            )),
-        }
-    }
-
-    async fn rows(
+    async fn hand_over(
         &self,
         to_client: &mpsc::Sender<Result<FlightData, Status>>,
     ) -> Result<(), Status> {
-        let _seat = self.place.seat().await?;
+        let seat = self.running.seat().await?;
+        let (to_us, mut made) = mpsc::channel(1);
+        let rows = self.work.server.workers.query(self.work.clone().rows(seat, to_us))?;
+        let stall = self.work.server.settings.limits.stall;
+        while let Some(data) = made.recv().await {
+            match tokio::time::timeout(stall, to_client.send(Ok(data))).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(Status::cancelled("the client is gone")),
+                Err(_) => {
+                    return Err(Status::deadline_exceeded(format!(
+                        "the client took nothing for {} s",
+                        stall.as_secs_f64()
+                    )));
+                }
+            }
+        }
+        rows.done().await?
+    }
+
+    async fn at_once<T, F>(self, run: fn(Work, OwnedSemaphorePermit) -> F) -> Result<T, Status>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Status>> + Send + 'static,
+    {
+        let all = async {
+            let seat = self.running.seat().await?;
+            self.work.server.workers.query(run(self.work.clone(), seat))?.done().await?
+        };
+        let ended = self.running.within_limits(all).await;
+        self.running.end(&ended);
+        ended
+    }
+}
+
+impl Work {
+    async fn rows(
+        self,
+        _seat: OwnedSemaphorePermit,
+        to_us: mpsc::Sender<FlightData>,
+    ) -> Result<(), Status> {
         self.query.started();
-        let limits = self.server.settings.roles.get(self.session.who().role_name()).copied();
-        let limits = limits.unwrap_or_default();
         let text = self.statements.text();
-        let failed = |e: Error| status::drawn(&e, text);
         for time in 0..self.statements.times() {
-            let answer = self.statements.start(time, &self.query.meter).await;
-            let mut batches = match answer.map_err(failed)? {
+            let batches = match self.start(time).await? {
                 Answer::Rows(rows) | Answer::Written(rows) => rows,
                 Answer::Done => continue,
             };
-            if self.promised.fields().is_empty() {
-                while batches.try_next().await.map_err(failed)?.is_some() {}
-                continue;
-            }
-            let promised = Arc::clone(&self.promised);
-            let query = Arc::clone(&self.query);
-            let role = self.session.who().role_name().to_string();
-            let batches = batches.map(move |batch| {
-                let batch = batch.map_err(status::to_flight)?;
-                let (rows, bytes) = query.sent(batch.num_rows(), 0);
-                if limits.rows.is_some_and(|most| rows > most)
-                    || limits.bytes.is_some_and(|most| bytes > most)
-                {
-                    return Err(status::to_flight(too_much(&role, limits)));
-                }
-                Ok(wire::batch(&batch, &promised)?)
-            });
             let encoded = FlightDataEncoderBuilder::new()
                 .with_schema(Arc::clone(&self.promised))
                 // There are none left, and hydrating would check what was promised again.
                 .with_dictionary_handling(DictionaryHandling::Resend)
-                .build(batches)
+                .build(self.as_promised(batches))
                 // The schema, which the client has.
                 .skip(1);
             let mut encoded = pin!(encoded);
             while let Some(data) = encoded.next().await {
                 let data = data.map_err(|e| status::flight(e, text))?;
-                self.query.sent(0, data.data_body.len());
-                let stall = self.server.settings.limits.stall;
-                match tokio::time::timeout(stall, to_client.send(Ok(data))).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(_)) => return Err(Status::cancelled("the client is gone")),
-                    Err(_) => {
-                        return Err(Status::deadline_exceeded(format!(
-                            "the client took nothing for {} s",
-                            stall.as_secs_f64()
-                        )));
-                    }
+                self.count(0, data.data_body.len()).map_err(|e| self.failed(&e))?;
+                if to_us.send(data).await.is_err() {
+                    return Err(Status::cancelled("the client is gone"));
                 }
             }
         }
         Ok(())
     }
 
-    async fn changed(&self) -> Result<i64, Status> {
-        let _seat = self.place.seat().await?;
+    async fn changed(self, _seat: OwnedSemaphorePermit) -> Result<i64, Status> {
         self.query.started();
         let mut changed = 0;
-        let failed = |e: Error| status::drawn(&e, self.statements.text());
         for time in 0..self.statements.times() {
-            let answer = self.statements.start(time, &self.query.meter).await;
-            match answer.map_err(failed)? {
+            match self.start(time).await? {
                 Answer::Written(mut rows) => {
-                    while let Some(batch) = rows.try_next().await.map_err(failed)? {
+                    while let Some(batch) = rows.try_next().await.map_err(|e| self.failed(&e))? {
                         changed += count_in(&batch);
                     }
                 }
                 // A query sent as an update is run all the same.
                 Answer::Rows(mut rows) => {
-                    while rows.try_next().await.map_err(failed)?.is_some() {}
+                    while rows.try_next().await.map_err(|e| self.failed(&e))?.is_some() {}
                     changed = -1;
                 }
                 Answer::Done => {}
@@ -221,18 +209,57 @@ impl Job {
         Ok(changed)
     }
 
-    fn end<T>(&self, ended: &Result<T, Status>) {
-        self.server.ended(&self.query, ended.as_ref().err());
-    }
-}
-
-impl Drop for Job {
-    /// A job that never came to its end was dropped by a client that left.
-    fn drop(&mut self) {
-        if self.server.queries.is_alive(&self.query) {
-            let gone = Status::cancelled("the client is gone");
-            self.server.ended(&self.query, Some(&gone));
+    async fn collected(self, _seat: OwnedSemaphorePermit) -> Result<Vec<RecordBatch>, Status> {
+        self.query.started();
+        let text = self.statements.text();
+        let mut collected = vec![];
+        for time in 0..self.statements.times() {
+            if let Answer::Rows(rows) | Answer::Written(rows) = self.start(time).await? {
+                let rows = self.as_promised(rows).map_err(|e| status::flight(e, text));
+                collected.extend(rows.try_collect::<Vec<_>>().await?);
+            }
         }
+        Ok(collected)
+    }
+
+    async fn start(&self, time: usize) -> Result<Answer, Status> {
+        let answer = self.statements.start(time, &self.query.meter).await;
+        answer.map_err(|e| self.failed(&e))
+    }
+
+    /// The rows as they were promised, counted against what the role may take. Where none were promised there are none,
+    /// when everything has been done.
+    fn as_promised(
+        &self,
+        rows: BoxStream<'static, crate::error::Result<RecordBatch>>,
+    ) -> BoxStream<'static, Result<RecordBatch, FlightError>> {
+        let work = self.clone();
+        let rows = rows.map(move |batch| {
+            let batch = batch.map_err(status::to_flight)?;
+            if work.promised.fields().is_empty() {
+                return Ok(None);
+            }
+            work.count(batch.num_rows(), 0).map_err(status::to_flight)?;
+            Ok(Some(wire::batch(&batch, &work.promised)?))
+        });
+        rows.try_filter_map(|batch| async { Ok(batch) }).boxed()
+    }
+
+    /// Counts what leaves, up to what the role may take.
+    fn count(&self, rows: usize, bytes: usize) -> crate::error::Result<()> {
+        let (rows, bytes) = self.query.sent(rows, bytes);
+        let role = self.session.who().role_name();
+        let limits = self.server.settings.roles.get(role).copied().unwrap_or_default();
+        if limits.rows.is_some_and(|most| rows > most)
+            || limits.bytes.is_some_and(|most| bytes > most)
+        {
+            return Err(too_much(role, limits));
+        }
+        Ok(())
+    }
+
+    fn failed(&self, error: &Error) -> Status {
+        status::drawn(error, self.statements.text())
     }
 }
 
@@ -255,22 +282,4 @@ fn too_much(role: &str, limits: super::settings::RoleLimits) -> Error {
         format!("the result is larger than the role `{role}` may take: {most}"),
     )
     .hint("ask for fewer columns, add up in SQL, or add a LIMIT")
-}
-
-/// Lets something be worked on where queries are.
-pub(super) async fn at_work<T: Send + 'static>(
-    server: &Server,
-    work: impl Future<Output = T> + Send + 'static,
-) -> Result<T, Status> {
-    let mut task = Task(server.workers.spawn(work));
-    (&mut task.0).await.map_err(|e| Status::internal(e.to_string()))
-}
-
-/// A task that ends with whoever waits for it.
-struct Task<T>(JoinHandle<T>);
-
-impl<T> Drop for Task<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }

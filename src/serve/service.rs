@@ -8,6 +8,7 @@
 //! clients use; so it is wrapped here.
 
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo,
     HandshakeRequest, PollInfo, SchemaResult, Ticket,
 };
-use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt};
 use prost::bytes::Bytes;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Request, Response, Status, Streaming};
@@ -28,7 +29,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use super::commands::Commands;
 use super::run::Sent;
 use super::sessions::COOKIE;
-use super::{Caller, Server, options, status};
+use super::{Caller, Server, options, status, workers};
 
 /// What an action answers.
 pub(super) type Answers = BoxStream<'static, Result<arrow_flight::Result, Status>>;
@@ -40,14 +41,13 @@ pub(super) fn once(body: Bytes) -> Answers {
 
 /// A list, whole.
 pub(super) fn one_batch(batch: RecordBatch) -> Result<Sent, Status> {
-    let schema = batch.schema();
-    let messages = batches_to_flight_data(&schema, vec![batch]).map_err(status::arrow)?;
-    Ok(stream::iter(messages.into_iter().map(Ok)).boxed())
+    batches(&batch.schema(), vec![batch])
 }
 
-/// Nothing but columns.
-pub(super) fn schema_only(schema: &SchemaRef) -> Result<Sent, Status> {
-    one_batch(RecordBatch::new_empty(Arc::clone(schema)))
+/// Rows that are all there.
+pub(super) fn batches(schema: &SchemaRef, batches: Vec<RecordBatch>) -> Result<Sent, Status> {
+    let messages = batches_to_flight_data(schema, batches).map_err(status::arrow)?;
+    Ok(stream::iter(messages.into_iter().map(Ok)).boxed())
 }
 
 /// Tells a client its token, in the header that drivers look in.
@@ -96,7 +96,9 @@ impl Flight {
             }
             Ok(response)
         };
-        let answered = answered.await;
+        // A fault that a request brings about is that request's, and nobody else's.
+        let answered = AssertUnwindSafe(answered).catch_unwind().await;
+        let answered = answered.unwrap_or_else(|_| Err(workers::fault())).map_err(unread);
         self.server.metrics.request(method, code(&answered));
         answered
     }
@@ -121,6 +123,17 @@ impl Flight {
             self.server.sessions.find(&known.who, &cookies, known.session.as_deref(), peer)?;
         let timeout = headers.get("grpc-timeout").and_then(|t| t.to_str().ok()).and_then(timeout);
         Ok((Caller { session, timeout, by_password: known.by_password }, new))
+    }
+}
+
+/// arrow-flight calls it its own fault when it cannot read a command.
+fn unread(status: Status) -> Status {
+    match status.message().strip_prefix("ParseError(") {
+        Some(why) if status.code() == Code::Internal => Status::invalid_argument(format!(
+            "this is no command of Flight SQL: {}",
+            why.trim_end_matches(')').trim_matches('"')
+        )),
+        _ => status,
     }
 }
 
@@ -210,11 +223,7 @@ impl FlightService for Flight {
         &self,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<SchemaResult>, Status> {
-        let schema = |request| async {
-            let info = self.commands.get_flight_info(request).await?.into_inner();
-            Ok(Response::new(SchemaResult { schema: info.schema }))
-        };
-        self.within("GetSchema", request, schema).await
+        self.within("GetSchema", request, |r| self.commands.schema(r)).await
     }
 
     async fn do_get(

@@ -104,8 +104,7 @@ impl Sessions {
         {
             return Ok((Arc::clone(session), false));
         }
-        let id = ticket::random::<16>().map_err(status::plain)?;
-        let id: String = id.iter().map(|b| format!("{b:02x}")).collect();
+        let id = ticket::number().map_err(status::plain)?;
         let session = self.begin(&mut all, who, id.clone())?;
         if let Some(key) = key {
             all.by_peer.insert(key, id);

@@ -15,9 +15,9 @@ use prost::bytes::Bytes;
 use tonic::Status;
 
 use super::desk::{Bound, Ready};
-use super::run::{Job, Sent, at_work};
+use super::run::{Job, Sent};
 use super::ticket::{Purpose, Sealed};
-use super::{Caller, Server, status};
+use super::{Caller, Server, parameters, service, status, ticket};
 use crate::error::{Error, Result};
 use crate::statement::{Statement, parse};
 
@@ -43,7 +43,7 @@ pub(super) async fn ready(
 ) -> Result<Ready, Status> {
     let engine = Arc::clone(&caller.session.engine);
     let planned = engine.ready(sql.to_string(), values.cloned(), server.settings.views);
-    at_work(server, planned).await?.map_err(|e| status::drawn(&e, sql))
+    server.workers.plan(planned).await?.map_err(|e| status::drawn(&e, sql))
 }
 
 /// The same, for what is to be run.
@@ -54,11 +54,13 @@ pub(super) async fn bound(
     values: &Bytes,
 ) -> Result<(SchemaRef, Arc<dyn Bound>), Status> {
     let ready = ready(server, caller, sql, Some(values)).await?;
-    let bound = ready.bound.ok_or_else(|| Status::internal("a statement without values"))?;
-    Ok((ready.promised, bound))
+    Ok((ready.promised, ready.bound.ok_or_else(unbound)?))
 }
 
 /// `GetFlightInfo`: the columns, and a ticket for the rows.
+///
+/// A statement that changes something does so here, once, and its ticket holds what it answers: a client that never
+/// fetches has had the effect, one that fetches twice has not had it twice, and the next statement finds it done.
 pub(super) async fn info(
     server: &Arc<Server>,
     caller: &Caller,
@@ -67,19 +69,29 @@ pub(super) async fn info(
     descriptor: FlightDescriptor,
 ) -> Result<FlightInfo, Status> {
     let ready = ready(server, caller, sql, Some(&values)).await?;
-    let purpose = if ready.effect { Purpose::Effect } else { Purpose::Query };
     let lifetime = server.settings.limits.ticket_lifetime;
-    let sealed = Sealed {
-        sql: sql.to_string(),
-        values,
-        schema: schema_message(&ready.promised)?,
-        ..Sealed::new(purpose, &caller.session.who().user, lifetime).map_err(status::plain)?
+    let new =
+        |purpose| Sealed::new(purpose, &caller.session.who().user, lifetime).map_err(status::plain);
+    let schema = schema_message(&ready.promised)?;
+    let sealed = if ready.effect {
+        let sealed = new(Purpose::Answer)?;
+        let statements = ready.bound.ok_or_else(unbound)?;
+        let promised = Arc::clone(&ready.promised);
+        let job = Job::new(server, caller, &sealed.number(), statements, promised)?;
+        let answer = parameters::written(&ready.promised, &job.effect().await?);
+        Sealed { values: answer.map_err(status::plain)?, ..sealed }
+    } else {
+        Sealed { sql: sql.to_string(), values, schema, ..new(Purpose::Query)? }
     };
-    flight_info(&ready.promised, ticket(server, &sealed), descriptor, Some(sealed.expires))
+    flight_info(&ready.promised, ticket_of(server, &sealed), descriptor, Some(sealed.expires))
+}
+
+fn unbound() -> Status {
+    Status::internal("a statement without values")
 }
 
 /// The ticket of a statement.
-pub(super) fn ticket(server: &Server, sealed: &Sealed) -> Ticket {
+pub(super) fn ticket_of(server: &Server, sealed: &Sealed) -> Ticket {
     let statement = TicketStatementQuery { statement_handle: server.sealer.seal(sealed) };
     Ticket::new(statement.as_any().encode_to_vec())
 }
@@ -111,10 +123,14 @@ pub(super) async fn rows(
     caller: &Caller,
     ticket: &[u8],
 ) -> Result<Sent, Status> {
-    let purposes = [Purpose::Query, Purpose::Effect];
+    let purposes = [Purpose::Query, Purpose::Answer];
     let sealed = server.sealer.open(ticket, &purposes).map_err(|r| status::refused(r, "ticket"))?;
     if sealed.user != caller.session.who().user {
         return Err(Status::permission_denied("this ticket is somebody else's"));
+    }
+    if sealed.purpose() == Purpose::Answer {
+        let (schema, batches) = parameters::read(&sealed.values).map_err(status::plain)?;
+        return service::batches(&schema, batches);
     }
     let number = sealed.number();
     if server.once.is_cancelled(&number) {
@@ -122,26 +138,13 @@ pub(super) async fn rows(
     }
     let promised = schema_of(&sealed.schema)?;
     let statements = if sealed.values.is_empty() {
-        let engine = Arc::clone(&caller.session.engine);
-        engine.bound(&sealed.sql).map_err(|e| status::drawn(&e, &sealed.sql))?
+        let (engine, sql) = (Arc::clone(&caller.session.engine), sealed.sql.clone());
+        let parsed = server.workers.plan(async move { engine.bound(&sql) }).await?;
+        parsed.map_err(|e| status::drawn(&e, &sealed.sql))?
     } else {
         bound(server, caller, &sealed.sql, &sealed.values).await?.1
     };
-    let effect = sealed.purpose() == Purpose::Effect;
-    if effect && let Some(before) = server.once.begin(&number, sealed.expires) {
-        // It has been run, and is not run again. Its answer is the same, if there was nothing in it.
-        before?;
-        return if promised.fields().is_empty() {
-            super::service::schema_only(&promised)
-        } else {
-            Err(Status::failed_precondition("this statement has been run, and is run only once"))
-        };
-    }
-    let job = Job::new(server, &caller.session, &number, statements, promised, caller.timeout);
-    if job.is_err() && effect {
-        server.once.forget(&number);
-    }
-    job?.stream()
+    Job::new(server, caller, &number, statements, promised)?.stream()
 }
 
 /// `DoPut` of an update: runs it, and counts the rows that it changed.
@@ -152,10 +155,8 @@ pub(super) async fn update(
     values: &Bytes,
 ) -> Result<i64, Status> {
     let (promised, statements) = bound(server, caller, sql, values).await?;
-    let number = Sealed::new(Purpose::Effect, "", server.settings.limits.ticket_lifetime);
-    let number = number.map_err(status::plain)?.number();
-    let job = Job::new(server, &caller.session, &number, statements, promised, caller.timeout)?;
-    job.count().await
+    let number = ticket::number().map_err(status::plain)?;
+    Job::new(server, caller, &number, statements, promised)?.count().await
 }
 
 /// A schema as the protocol's messages hold it.

@@ -28,8 +28,8 @@ pub(super) enum Purpose {
     Nothing = 0,
     /// Rows of a statement.
     Query = 1,
-    /// A statement that changes something, and runs once however often its ticket is handed in.
-    Effect = 2,
+    /// What a statement answered that has been run: one that changes something runs before there is a ticket.
+    Answer = 2,
     /// A prepared statement.
     Prepared = 3,
     /// Somebody who has logged in.
@@ -62,7 +62,7 @@ pub(super) struct Sealed {
     /// The statement.
     #[prost(string, tag = "5")]
     pub(super) sql: String,
-    /// The values of its parameters, as an Arrow stream; empty for none.
+    /// The values of its parameters, or an answer, as an Arrow stream; empty for none.
     #[prost(bytes = "bytes", tag = "6")]
     pub(super) values: Bytes,
     /// The columns that were promised.
@@ -124,8 +124,17 @@ impl Sealed {
 
     /// Its number, to write down.
     pub(super) fn number(&self) -> String {
-        self.id.iter().map(|b| format!("{b:02x}")).collect()
+        hex(&self.id)
     }
+}
+
+/// A number of its own for something that needs no ticket.
+pub(super) fn number() -> Result<String> {
+    Ok(hex(&random::<16>()?))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Bytes that nobody can guess.

@@ -5,9 +5,9 @@
 //!
 //! A large object is sent in parts while the statement runs, and the store shows nothing of it until it is told that the
 //! upload is complete, which happens when everything is published. A failure aborts the upload, so that no part is kept.
-//! A folder is no thing in a store: its new objects are completed, then its manifest is written, and then the objects that
-//! the manifest before it listed are deleted. Whoever reads between these steps and wants one state reads what the
-//! manifest lists.
+//! A folder is no thing in a store: what is to come is written down, its new objects are completed, then its manifest is
+//! written, and then the objects that the manifest before it listed are deleted. Whoever reads between these steps and
+//! wants one state reads what the manifest lists; after a kill between them the next run knows the objects as ours.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -196,6 +196,15 @@ impl Folder {
         let mut listed: Vec<(String, u64)> =
             objects.iter().map(|o| (within(&o.target.at), o.bytes)).collect();
         listed.sort();
+        let manifest = format!("{:#}\n", manifest_of(&listed));
+        let coming = root.at.clone().join(COMING);
+        let put = root.store.put(&coming, manifest.clone().into()).await;
+        if let Err(error) = put {
+            for object in objects {
+                object.abort().await;
+            }
+            return Err(root.failed(&error));
+        }
         let mut waiting = objects.into_iter();
         while let Some(object) = waiting.next() {
             if let Err(error) = object.publish().await {
@@ -205,10 +214,9 @@ impl Folder {
                 return Err(error);
             }
         }
-        let manifest = format!("{:#}\n", manifest_of(&listed));
         let put = root.store.put(&root.at.clone().join(MANIFEST), manifest.into()).await;
         put.map_err(|e| root.failed(&e))?;
-        for gone in old.iter().filter(|at| !new.contains(at)) {
+        for gone in old.iter().filter(|at| !new.contains(at)).chain([&coming]) {
             match root.store.delete(gone).await {
                 Ok(()) | Err(StoreError::NotFound { .. }) => {}
                 Err(error) => {
@@ -222,30 +230,39 @@ impl Folder {
     }
 }
 
+/// What a folder is about to hold, beside its manifest until it does.
+const COMING: &str = "_manifest.next.json";
+
 /// The objects that replacing a folder would delete; an error when one of them is not ours.
 pub(crate) async fn may_replace(root: &Target) -> Result<Vec<Location>> {
     let found: Result<Vec<Location>, StoreError> =
         root.store.list(Some(&root.at)).map_ok(|meta| meta.location).try_collect().await;
     let mut found = found.map_err(|e| root.failed(&e))?;
-    let manifest = root.at.clone().join(MANIFEST);
-    let listed: Vec<Location> = match root.store.get(&manifest).await {
-        Ok(got) => {
-            let bytes = got.bytes().await.map_err(|e| root.failed(&e))?;
-            let manifest: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-            let files = manifest["files"].as_array().cloned().unwrap_or_default();
-            let paths = files.iter().filter_map(|file| file["path"].as_str());
-            paths.map(|path| Location::from(format!("{}/{path}", root.at))).collect()
-        }
-        Err(StoreError::NotFound { .. }) => vec![],
-        Err(error) => return Err(root.failed(&error)),
-    };
-    found.retain(|at| *at != manifest && *at != root.at);
-    match found.iter().find(|at| !listed.contains(at)) {
-        Some(strange) => Err(Error::usage(format!(
+    let mut ours = vec![root.at.clone()];
+    for manifest in [MANIFEST, COMING].map(|name| root.at.clone().join(name)) {
+        ours.extend(listed_in(root, &manifest).await?);
+        found.retain(|at| *at != manifest);
+    }
+    if let Some(strange) = found.iter().find(|at| !ours.contains(at)) {
+        return Err(Error::usage(format!(
             "`{}` is replaced as a whole, and `{strange}` in it was not written by Comptoir",
             root.path.display()
         ))
-        .hint("write to a folder of its own, or empty this one")),
-        None => Ok(found),
+        .hint("write to a folder of its own, or empty this one"));
     }
+    found.retain(|at| *at != root.at);
+    Ok(found)
+}
+
+/// The objects that a manifest lists, if it is there.
+async fn listed_in(root: &Target, manifest: &Location) -> Result<Vec<Location>> {
+    let bytes = match root.store.get(manifest).await {
+        Ok(got) => got.bytes().await.map_err(|e| root.failed(&e))?,
+        Err(StoreError::NotFound { .. }) => return Ok(vec![]),
+        Err(error) => return Err(root.failed(&error)),
+    };
+    let manifest: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    let files = manifest["files"].as_array().cloned().unwrap_or_default();
+    let paths = files.iter().filter_map(|file| file["path"].as_str());
+    Ok(paths.map(|path| Location::from(format!("{}/{path}", root.at))).collect())
 }

@@ -10,13 +10,13 @@
 
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArguments, Ident, ObjectName, Query, SelectItem, SetExpr, Statement,
-    TableFactor, TableFunctionArgs,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 
 use super::parameter::is_word;
+use super::table_factor;
 
 /// What is demanded of a query's rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,15 +102,15 @@ fn rows_of(source: Expr) -> Option<Query> {
     let factor = match source {
         Expr::Subquery(query) => return Some(*query),
         Expr::Nested(inner) => return rows_of(*inner),
-        Expr::Identifier(name) => table(ObjectName::from(vec![name]), None),
-        Expr::CompoundIdentifier(names) => table(ObjectName::from(names), None),
+        Expr::Identifier(name) => table_factor(ObjectName::from(vec![name]), None),
+        Expr::CompoundIdentifier(names) => table_factor(ObjectName::from(names), None),
         Expr::Value(value) => {
             let file = value.value.into_string()?;
-            table(ObjectName::from(vec![Ident::with_quote('\'', file)]), None)
+            table_factor(ObjectName::from(vec![Ident::with_quote('\'', file)]), None)
         }
         Expr::Function(Function {
             name, args: FunctionArguments::List(list), over: None, ..
-        }) => table(name, Some(TableFunctionArgs { args: list.args, settings: None })),
+        }) => table_factor(name, Some(list.args)),
         _ => return None,
     };
     let mut query = template("SELECT * FROM t").ok()?;
@@ -132,21 +132,6 @@ fn template(sql: &str) -> Result<Query, ParserError> {
     match Parser::parse_sql(&GenericDialect {}, sql)?.pop() {
         Some(Statement::Query(query)) => Ok(*query),
         _ => Err(ParserError::ParserError("an assertion needs a query".into())),
-    }
-}
-
-fn table(name: ObjectName, args: Option<TableFunctionArgs>) -> TableFactor {
-    TableFactor::Table {
-        name,
-        alias: None,
-        args,
-        with_hints: vec![],
-        version: None,
-        with_ordinality: false,
-        partitions: vec![],
-        json_path: None,
-        sample: None,
-        index_hints: vec![],
     }
 }
 

@@ -215,3 +215,36 @@ fn reports_say_what_was_skipped() {
     }
     assert!(place.read("j.xml").contains("skipped=\"4\""));
 }
+
+#[test]
+fn a_policy_that_has_changed_runs_everything_under_it() {
+    let place = Place::new();
+    let policy = |k: usize, key: &str| {
+        place.write("key", key).write(
+            "policy.toml",
+            &format!(
+                "key_file = \"key\"\ndefault_role = \"analyst\"\n[tables.people]\nkey = \"id\"\n\
+                 columns = {{ city = \"quasi\" }}\n\
+                 [roles.analyst]\nopenness = \"aggregate\"\nk = {k}\n"
+            ),
+        );
+    };
+    place
+        .write("comptoir.toml", "data = [\"people.csv\"]\nprivacy = \"policy.toml\"\n")
+        .write("people.csv", "id,city\n1,Paris\n2,Paris\n3,Lyon\n4,Lyon\n5,Lyon\n")
+        .write(
+            "s.sql",
+            "COPY (SELECT city, count(*) AS n FROM people GROUP BY city ORDER BY city) TO 'n.csv';",
+        );
+    policy(2, "the first key of this test");
+    let (code, ran, said) = run(&place, &[]);
+    assert_eq!((code, ran.as_slice()), (0, &[(1, true)][..]), "{said}");
+    assert_eq!(run(&place, &[]).1, [(1, false)]);
+    assert_eq!(place.read("n.csv"), "city,n\nLyon,3\nParis,2\n");
+    policy(3, "the first key of this test");
+    let (_, ran, said) = run(&place, &[]);
+    assert_eq!(ran, [(1, true)], "{said}");
+    assert_eq!(place.read("n.csv"), "city,n\nLyon,3\n");
+    policy(3, "the second key of this test");
+    assert_eq!(run(&place, &[]).1, [(1, true)]);
+}

@@ -208,16 +208,24 @@ fn what_goes_to_a_bucket_appears_whole_or_not_at_all() {
     assert!(said.contains("stop"), "{said}");
     assert_eq!(moto.keys(), ["out/big.parquet"]);
     // A folder, and what replaces it.
+    let folder = "COPY (SELECT value AS v,";
+    let rest =
+        "FROM generate_series(1, 30)) TO 's3://shop/out/h/' STORED AS PARQUET PARTITIONED BY (p)";
     for p in [3, 2] {
-        ok(&format!(
-            "COPY (SELECT value AS v, value % {p} AS p FROM generate_series(1, 30)) TO 's3://shop/out/h/' STORED AS PARQUET PARTITIONED BY (p)"
-        ));
+        ok(&format!("{folder} value % {p} AS p {rest}"));
         assert_eq!(
             moto.keys().iter().filter(|k| k.ends_with(".parquet") && k.contains("/p=")).count(),
             p
         );
     }
     assert!(moto.keys().contains(&"out/h/_manifest.json".to_string()));
+    // A run that was killed after its first object had appeared: the next one knows what is ours, and cleans up.
+    moto.boto(
+        "s.put_object(Bucket='shop', Key='out/h/p=9/killed.parquet', Body=b'x')\n\
+         s.put_object(Bucket='shop', Key='out/h/_manifest.next.json', Body=b'{\"files\": [{\"path\": \"p=9/killed.parquet\"}]}')",
+    );
+    ok(&format!("{folder} value % 2 AS p {rest}"));
+    assert!(!moto.keys().iter().any(|k| k.contains("killed") || k.contains("next")));
     let (_, out, _) =
         moto.query(&place, "SELECT count(*), count(DISTINCT p) FROM 's3://shop/out/h/'");
     assert_eq!(out.lines().last(), Some("30,2"));

@@ -16,7 +16,7 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::sqlparser::ast::{CastKind, Expr, Value, ValueWithSpan};
 
 use super::super::TableFunctions;
-use super::Outer;
+use super::columns::reads_outer;
 use crate::diagnostic::nearest;
 use crate::error::{Error, Result};
 use crate::library::{Limit, Parameter, Scalar};
@@ -58,7 +58,7 @@ pub(super) fn check_scalar(
     let nothing = DFSchema::empty();
     let planned = context.sql_to_expr(value.clone(), &nothing);
     let planned = match planned {
-        Ok(expr) if !expr.exists_outer() => expr,
+        Ok(expr) if !reads_outer(&expr) => expr,
         _ => {
             let mut error = Error::query(format!(
                 "`{parameter}` takes a constant of type {wanted}; found `{value}`"

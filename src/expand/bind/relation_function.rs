@@ -14,8 +14,9 @@ use datafusion::logical_expr::{Expr as PlanExpr, ExprSchemable, cast, lit};
 use datafusion::sql::sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, Spanned};
 
 use super::super::{Call, TableFunctions, call_of, last_ident, normalise};
+use super::columns::reads_outer;
 use super::constant::{evaluate, suits};
-use super::{Outer, assign, column_argument, place_of, relation, shown};
+use super::{assign, column_argument, place_of, relation, shown};
 use crate::diagnostic::nearest;
 use crate::error::{Error, Result};
 
@@ -77,7 +78,7 @@ pub(in crate::expand) fn relation_function(
                 };
                 let planned =
                     context.sql_to_expr(value.clone(), &DFSchema::empty()).map_err(|_| wrong())?;
-                if planned.exists_outer()
+                if reads_outer(&planned)
                     || !suits(&planned.get_type(&DFSchema::empty())?, data_type)
                 {
                     return Err(wrong());
@@ -273,7 +274,7 @@ impl ColumnList<'_> {
         context: &mut dyn RelationPlannerContext,
     ) -> Result<Option<ScalarValue>> {
         match context.sql_to_expr(value.clone(), &DFSchema::empty()) {
-            Ok(planned) if !planned.exists_outer() => {
+            Ok(planned) if !reads_outer(&planned) => {
                 let state = self.functions.state()?;
                 Ok(evaluate(planned, &state.read())?)
             }

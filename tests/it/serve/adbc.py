@@ -104,16 +104,19 @@ def parameters(cursor):
 
 
 def once(cursor):
-    """What changes something happens exactly once."""
+    """What changes something happens exactly once, whether it is fetched or not."""
+    cursor.adbc_execute_schema("CREATE TABLE counted AS SELECT 1 AS n")
     cursor.execute("CREATE TABLE counted AS SELECT 1 AS n")
-    cursor.fetchall()
-    for i in range(3):
+    for i in range(4):
         cursor.execute("INSERT INTO counted VALUES (2)")
-        cursor.fetchall()
-        assert rows(cursor, "SELECT count(*) FROM counted") == [(2 + i,)], i
-    fails(lambda: rows(cursor, "CREATE TABLE counted AS SELECT 1 AS n"), "already exists")
+        if i % 2:
+            cursor.fetchall()
+        with connect() as other, other.cursor() as watcher:
+            assert rows(watcher, "SELECT count(*) FROM counted") == [(2 + i,)], i
+    cursor.executemany("INSERT INTO counted VALUES (?)", [(3,), (4,)])
+    assert rows(cursor, "SELECT count(*), sum(n) FROM counted") == [(7, 16)]
+    fails(lambda: cursor.execute("CREATE TABLE counted AS SELECT 1 AS n"), "already exists")
     cursor.execute("DROP TABLE counted")
-    cursor.fetchall()
     fails(lambda: rows(cursor, "SELECT * FROM counted"), "counted")
 
 

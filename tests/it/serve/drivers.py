@@ -2,100 +2,15 @@
 # SPDX-FileCopyrightText: The Comptoir authors
 """The calls of the JDBC driver (DBeaver) and of Power BI's connector, in their order, over pyarrow.flight.
 
-Usage drivers.py URI. The messages are written by hand, field by field, as the drivers' own generated code writes them;
-nothing of the server's is used.
+Usage drivers.py URI.
 """
 
 import struct
-import sys
 
 import pyarrow as pa
 import pyarrow.flight as flight
 
-URI = sys.argv[1]
-SQL = "type.googleapis.com/arrow.flight.protocol.sql."
-
-
-def varint(n):
-    out = bytearray()
-    while True:
-        out.append(n & 0x7F | (0x80 if n > 0x7F else 0))
-        n >>= 7
-        if not n:
-            return bytes(out)
-
-
-def field(number, value):
-    if value is None:
-        return b""
-    if isinstance(value, bool):
-        return varint(number << 3) + varint(int(value))
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    if isinstance(value, str):
-        value = value.encode()
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
-def message(*fields):
-    return b"".join(field(number, value) for number, value in fields)
-
-
-def packed(name, *fields):
-    return message((1, SQL + name), (2, message(*fields)))
-
-
-def read(data):
-    """A message's fields, by number."""
-    fields, at = {}, 0
-
-    def number():
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = data[at]
-            at += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    while at < len(data):
-        key = number()
-        if key & 7 == 0:
-            value = number()
-        elif key & 7 == 1:
-            value = data[at : at + 8]
-            at += 8
-        else:
-            length = number()
-            value = data[at : at + length]
-            at += length
-        fields.setdefault(key >> 3, []).append(value)
-    return fields
-
-
-def any_of(data):
-    outer = read(data)
-    return outer[1][0].decode().removeprefix(SQL), read(outer.get(2, [b""])[0])
-
-
-client = flight.FlightClient(URI)
-
-
-def ask(name, *fields):
-    """GetFlightInfo, then DoGet, and that both tell the same schema."""
-    descriptor = flight.FlightDescriptor.for_command(packed(name, *fields))
-    info = client.get_flight_info(descriptor)
-    assert len(info.endpoints) == 1 and not info.endpoints[0].locations, info
-    reader = client.do_get(info.endpoints[0].ticket)
-    assert reader.schema.equals(info.schema, check_metadata=True), (name, info.schema, reader.schema)
-    assert client.get_schema(descriptor).schema.equals(info.schema, check_metadata=True), name
-    return reader.read_all()
-
-
-def action(name, body):
-    return [result.body.to_pybytes() for result in client.do_action(flight.Action(name, body))]
+from messages import SQL, action, any_of, ask, bind, client, close, execute_update, field, message, packed, prepare, read, varint
 
 
 def metadata():
@@ -156,37 +71,6 @@ def infos():
     assert "SELECT" in found[508] and "abs" in found[509] and "upper" in found[510] and "date_trunc" in found[512]
     some = ask("CommandGetSqlInfo", (1, message() or varint(0) + varint(8)))
     assert some.column("info_name").to_pylist() == [0, 8], some
-
-
-def execute_update(sql):
-    descriptor = flight.FlightDescriptor.for_command(packed("CommandStatementUpdate", (1, sql)))
-    writer, reader = client.do_put(descriptor, pa.schema([]))
-    with writer:
-        writer.done_writing()
-        count = read(reader.read().to_pybytes()).get(1, [0])[0]
-    return count - 2**64 if count >= 2**63 else count
-
-
-def prepare(sql):
-    [body] = action("CreatePreparedStatement", packed("ActionCreatePreparedStatementRequest", (1, sql)))
-    name, fields = any_of(body)
-    assert name == "ActionCreatePreparedStatementResult", name
-    schema = lambda n: pa.ipc.read_schema(pa.py_buffer(fields[n][0]))
-    return fields[1][0], schema(2), schema(3)
-
-
-def close(handle):
-    assert action("ClosePreparedStatement", packed("ActionClosePreparedStatementRequest", (1, handle))) == []
-
-
-def bind(command, handle, batch):
-    descriptor = flight.FlightDescriptor.for_command(packed(command, (1, handle)))
-    writer, reader = client.do_put(descriptor, batch.schema)
-    with writer:
-        writer.write_batch(batch)
-        writer.done_writing()
-        answer = reader.read()
-        return read(answer.to_pybytes()) if answer is not None else {}
 
 
 def union(*values):
@@ -251,15 +135,38 @@ def power_bi():
 
 
 def tickets():
-    """A ticket is signed, dated, and runs what changes something once."""
+    """A ticket is signed and dated; what changes something is run before there is one."""
     execute_update("CREATE TABLE once (n BIGINT)")
+    count = lambda: ask("CommandStatementQuery", (1, "SELECT count(*) AS n FROM once")).to_pylist()[0]["n"]
     descriptor = flight.FlightDescriptor.for_command(packed("CommandStatementQuery", (1, "INSERT INTO once VALUES (1)")))
+    handle, _, _ = prepare("INSERT INTO once VALUES (1)")
+    assert len(client.get_schema(descriptor).schema) == 0
+    assert count() == 0, "asking for the schema, or preparing, has run it"
     info = client.get_flight_info(descriptor)
-    assert ask("CommandStatementQuery", (1, "SELECT * FROM once")).num_rows == 0, "asking has run it"
+    assert count() == 1, "a client that fetches nothing has lost it"
     ticket = info.endpoints[0].ticket
-    client.do_get(ticket).read_all()
-    client.do_get(ticket).read_all()
-    assert ask("CommandStatementQuery", (1, "SELECT * FROM once")).num_rows == 1, "run twice"
+    for _ in range(2):
+        assert client.do_get(ticket).read_all().num_rows == 0
+    assert count() == 1, "fetching has run it"
+    [body] = action("CancelFlightInfo", message((1, info.serialize())))
+    assert read(body)[1] == [3], "it has ended"
+    # Asked for again it is run again; and what it says of itself is kept for those who fetch, however often.
+    descriptor = flight.FlightDescriptor.for_command(packed("CommandStatementQuery", (1, "EXPLAIN ANALYZE INSERT INTO once VALUES (1)")))
+    info = client.get_flight_info(descriptor)
+    said = client.do_get(info.endpoints[0].ticket).read_all()
+    assert said.num_rows > 0 and said.equals(client.do_get(info.endpoints[0].ticket).read_all()), said
+    assert count() == 2
+    # A prepared one is run each time that it is executed.
+    for n in (3, 4):
+        client.get_flight_info(flight.FlightDescriptor.for_command(packed("CommandPreparedStatementQuery", (1, handle))))
+        assert count() == n
+    close(handle)
+    # One that fails says so at once.
+    try:
+        client.get_flight_info(flight.FlightDescriptor.for_command(packed("CommandStatementQuery", (1, "CREATE TABLE once (n BIGINT)"))))
+        raise AssertionError("a table was made twice")
+    except pa.ArrowInvalid as error:
+        assert "already exists" in str(error), error
     execute_update("DROP TABLE once")
     changed = bytearray(ticket.ticket)
     changed[-1] ^= 1

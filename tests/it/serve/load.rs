@@ -7,6 +7,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arrow::datatypes::Float64Type;
+use futures::StreamExt;
+
 use super::*;
 
 const CLIENTS: u64 = 64;
@@ -128,4 +131,12 @@ fn many_clients_get_right_answers_and_leave_nothing_behind() {
         assert!(longest(&times, 0) < 60.0, "somebody waited too long for a seat");
     });
     assert!(server.metric("comptoir_sessions_open") <= 400.0);
+}
+
+/// The biggest number of a column of seconds.
+fn longest(batches: &[RecordBatch], column: usize) -> f64 {
+    batches
+        .iter()
+        .flat_map(|b| b.column(column).as_primitive::<Float64Type>().iter().flatten())
+        .fold(0.0, f64::max)
 }

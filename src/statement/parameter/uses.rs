@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: The Comptoir authors
+
+//! The places where parameters are used, and the tokens put there.
+
+use datafusion::common::Span;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
+
+use super::list::{behind_in, in_nothing};
+use super::{Parameter, Values, is_word};
+use crate::diagnostic::{nearest, or_list};
+use crate::error::{Error, Result};
+
+/// Parameters at the places where they are used.
+pub struct Uses<'a> {
+    /// What is declared.
+    pub declared: &'a [Parameter],
+    /// What they are.
+    pub values: &'a Values,
+}
+
+impl Uses<'_> {
+    /// Puts the values in their places.
+    pub(in crate::statement) fn fill(
+        &self,
+        tokens: Vec<TokenWithSpan>,
+    ) -> Result<Vec<TokenWithSpan>> {
+        let mut filled = Vec::with_capacity(tokens.len());
+        for token in &tokens {
+            self.put(token, &mut filled)?;
+        }
+        Ok(formatted(joined(filled)))
+    }
+
+    pub(super) fn put(&self, token: &TokenWithSpan, filled: &mut Vec<TokenWithSpan>) -> Result<()> {
+        let place = Span::try_from_sqlparser_span(token.span);
+        match &token.token {
+            Token::Placeholder(hole) => {
+                let name = hole.trim_start_matches('$').to_lowercase();
+                // `$1` belongs to a prepared statement.
+                if !hole.starts_with('$') || name.starts_with(|c: char| c.is_ascii_digit()) {
+                    filled.push(token.clone());
+                    return Ok(());
+                }
+                let Some(parameter) = self.find(&name) else {
+                    return Err(self.undeclared(&name).at(place));
+                };
+                if parameter.is_identifier() {
+                    return Err(Error::usage(format!("`{name}` is a name and not a value"))
+                        .at(place)
+                        .hint(format!("write `\"${name}\"`")));
+                }
+                if parameter.is_list() && in_target(filled) {
+                    return Err(Error::usage(format!(
+                        "`${name}` is a list, and a path is one text"
+                    ))
+                    .at(place));
+                }
+                let value = self.values.get(&name);
+                let tokens = match value {
+                    Some(Some(text))
+                        if parameter.is_list() && behind_in(filled) && text == "[]" =>
+                    {
+                        in_nothing(filled)
+                    }
+                    Some(Some(text)) if in_target(filled) => {
+                        vec![Token::SingleQuotedString(text.clone())]
+                    }
+                    _ if parameter.is_list() => {
+                        parameter.list_tokens(self.values, behind_in(filled))?
+                    }
+                    _ => parameter.tokens(self.values)?,
+                };
+                filled.extend(
+                    tokens.into_iter().map(|new| TokenWithSpan { token: new, span: token.span }),
+                );
+            }
+            Token::Word(Word { value, quote_style: Some(quote), .. })
+                if value.starts_with('$') && self.find(&value[1..].to_lowercase()).is_some() =>
+            {
+                let name = value[1..].to_lowercase();
+                let Some(parameter) = self.find(&name) else { return Ok(()) };
+                if !parameter.is_identifier() {
+                    return Err(Error::usage(format!(
+                        "`{name}` is a value of type {} and not a name",
+                        parameter.shown_type()
+                    ))
+                    .at(place)
+                    .hint(format!("write `${name}`, or declare it as IDENTIFIER")));
+                }
+                let chosen = match self.values.get(&name) {
+                    Some(chosen) => chosen.clone(),
+                    None => parameter.default_name(),
+                };
+                let chosen = chosen.ok_or_else(|| parameter.lacking())?;
+                let word = Token::make_word(&chosen, Some(*quote));
+                filled.push(TokenWithSpan { token: word, span: token.span });
+            }
+            _ => filled.push(token.clone()),
+        }
+        Ok(())
+    }
+
+    fn find(&self, name: &str) -> Option<&Parameter> {
+        self.declared.iter().find(|p| p.name == name)
+    }
+
+    fn undeclared(&self, name: &str) -> Error {
+        let error = Error::usage(format!("the parameter `${name}` is not declared"));
+        match nearest(name, self.declared.iter().map(|p| p.name.as_str())).as_slice() {
+            [] => error.hint(format!("declare it first: `PARAMETER {name} VARCHAR;`")),
+            near => error.hint(format!("did you mean {}?", or_list(near))),
+        }
+    }
+}
+
+/// True where the grammar wants one text: behind `TO` or `LOCATION`, or behind a text there and `||`.
+fn in_target(filled: &[TokenWithSpan]) -> bool {
+    let mut before = filled.iter().rev().filter(|t| !matches!(t.token, Token::Whitespace(_)));
+    loop {
+        match before.next().map(|t| &t.token) {
+            Some(token) if is_word(token, "to") || is_word(token, "location") => return true,
+            Some(Token::StringConcat) => {}
+            _ => return false,
+        }
+        if !matches!(before.next(), Some(TokenWithSpan { token: Token::SingleQuotedString(_), .. }))
+        {
+            return false;
+        }
+    }
+}
+
+/// `TO 'a' || 'b'` and `LOCATION 'a' || 'b'`: the grammar wants one text there.
+fn joined(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut joined: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    let mut words =
+        tokens.into_iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).peekable();
+    while let Some(token) = words.next() {
+        let after_target =
+            joined.last().is_some_and(|t| is_word(&t.token, "to") || is_word(&t.token, "location"));
+        let Token::SingleQuotedString(first) = &token.token else {
+            joined.push(token);
+            continue;
+        };
+        let (mut text, mut span) = (first.clone(), token.span);
+        while after_target && words.peek().is_some_and(|t| t.token == Token::StringConcat) {
+            let concat = words.next();
+            match words.next_if(|t| matches!(t.token, Token::SingleQuotedString(_))) {
+                Some(TokenWithSpan { token: Token::SingleQuotedString(more), span: place }) => {
+                    text.push_str(&more);
+                    span = span.union(&place);
+                }
+                // Not a text: the parser says what it thinks of that.
+                _ => {
+                    joined.push(TokenWithSpan {
+                        token: Token::SingleQuotedString(text.clone()),
+                        span,
+                    });
+                    joined.extend(concat);
+                    text.clear();
+                    break;
+                }
+            }
+        }
+        let broken = joined.last().is_some_and(|t| after_target && t.token == Token::StringConcat);
+        if !broken {
+            joined.push(TokenWithSpan { token: Token::SingleQuotedString(text), span });
+        }
+    }
+    joined
+}
+
+/// `COPY … TO 'a.html' (FORMAT html)`, as others write it: the grammar knows `STORED AS html`.
+fn formatted(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut i = 0;
+    while i + 6 <= tokens.len() {
+        let found = is_word(&tokens[i].token, "to")
+            && matches!(tokens[i + 1].token, Token::SingleQuotedString(_))
+            && tokens[i + 2].token == Token::LParen
+            && is_word(&tokens[i + 3].token, "format")
+            && matches!(&tokens[i + 4].token, Token::Word(_) | Token::SingleQuotedString(_))
+            && tokens[i + 5].token == Token::RParen;
+        if found {
+            tokens[i + 2].token = Token::make_keyword("STORED");
+            tokens[i + 3].token = Token::make_keyword("AS");
+            if let Token::SingleQuotedString(name) = &tokens[i + 4].token {
+                tokens[i + 4].token = Token::make_word(name, None);
+            }
+            tokens.remove(i + 5);
+        }
+        i += 1;
+    }
+    tokens
+}
