@@ -211,12 +211,11 @@ impl GroupsAccumulator for Groups {
         groups: usize,
     ) -> Result<()> {
         let [values] = values else { return internal_err!("`persons` takes one column") };
-        if filter.is_some() {
-            return internal_err!("`persons` counts every row of a group");
-        }
         let read = Values::of(values)?;
         self.sets.resize_with(groups, Vec::new);
-        for (row, group) in group_indices.iter().enumerate() {
+        // An optimizer may have found that some rows of a group say nothing.
+        let counts = |row: usize| filter.is_none_or(|f| f.is_valid(row) && f.value(row));
+        for (row, group) in group_indices.iter().enumerate().filter(|(row, _)| counts(*row)) {
             self.hashes += read.add_to(row, &mut self.sets[*group], self.limit);
         }
         Ok(())
