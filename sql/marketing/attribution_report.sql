@@ -9,8 +9,10 @@
 -- column   touch_customer_id = customer_id
 -- reads    order_margins?(margin_order_id ANY, margin NUMERIC) what each order earned, shared out as its revenue; an order that is not there earned nothing
 -- column   margin_order_id = order_id
--- reads    ad_spend?(date_day DATE?, spend_channel VARCHAR, campaign_name VARCHAR?, spend NUMERIC, cost_type VARCHAR?) what marketing cost
+-- reads    ad_spend?(date_day DATE?, spend_channel VARCHAR, campaign_name VARCHAR?, spend_source VARCHAR?, spend_medium VARCHAR?, spend NUMERIC, cost_type VARCHAR?) what marketing cost
 -- column   spend_channel = channel
+-- column   spend_source = source
+-- column   spend_medium = medium
 -- param    cost_types VARCHAR[] the types of cost that are spend; a row without a type is media
 -- param    model VARCHAR 'weighted'|'first'|'last'|'last_non_direct'|'linear'|'position'|'time_decay'|'markov'|'shapley'|'all'
 --          how an order is shared out: by weights; to the first or the last touch; to the last that is not direct; equally;
@@ -20,7 +22,8 @@
 -- param    lookback INTERVAL how long before its order a touch may be, at most; the moment itself counts
 -- param    path VARCHAR 'exposure'|'none'|'first' which touches are positions of the journey: neighbours of one channel as
 --          one, at the first of them; all; the first of each channel
--- param    level VARCHAR 'channel'|'campaign' what a channel is: channel; channel / campaign
+-- param    level VARCHAR 'channel'|'campaign'|'source_medium' what a channel is: channel; channel / campaign; source / medium,
+--          whose spend is known where ad_spend has both
 -- param    reset_after_conversion BOOLEAN whether a journey begins after the order before
 -- param    exclude_direct VARCHAR 'unless_only'|'never'|'always' when direct touches are left out of a journey; with
 --          unless_only they count where there is no other
@@ -187,12 +190,22 @@ helped AS (
 ),
 
 spent AS (
-    SELECT
-        CASE WHEN level = 'campaign' THEN concat(spend_channel, ' / ', coalesce(campaign_name, '(none)')) ELSE spend_channel END AS channel,
-        sum(spend) AS spend
-    FROM ad_spend
-    WHERE array_has(cost_types, coalesce(cost_type, 'media')) AND (as_of IS NULL OR date_day IS NULL OR date_day <= CAST(as_of AS DATE))
-    GROUP BY CASE WHEN level = 'campaign' THEN concat(spend_channel, ' / ', coalesce(campaign_name, '(none)')) ELSE spend_channel END
+    SELECT channel, sum(spend) AS spend
+    FROM (
+        SELECT
+            CASE
+                WHEN level = 'campaign' THEN concat(spend_channel, ' / ', coalesce(campaign_name, '(none)'))
+                WHEN level = 'source_medium' THEN concat(coalesce(spend_source, '(none)'), ' / ', coalesce(spend_medium, '(none)'))
+                ELSE spend_channel
+            END AS channel,
+            spend
+        FROM ad_spend
+        WHERE
+            array_has(cost_types, coalesce(cost_type, 'media'))
+            AND (as_of IS NULL OR date_day IS NULL OR date_day <= CAST(as_of AS DATE))
+            AND (level <> 'source_medium' OR (given(spend_source) AND given(spend_medium)))
+    ) AS units
+    GROUP BY channel
 ),
 
 -- Every channel under every model, also where it got nothing, or cost and got nothing.

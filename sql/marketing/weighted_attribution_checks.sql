@@ -7,15 +7,17 @@
 -- reads    orders through net_sales(keep_excluded => true, tz => tz) the orders, one row per order
 -- reads    touchpoints(touchpoint_id ANY?, event_timestamp TIMESTAMP, touch_customer_id ANY, user_pseudo_id ANY?, channel VARCHAR, source VARCHAR?, medium VARCHAR?, campaign VARCHAR?) the touches
 -- column   touch_customer_id = customer_id
--- reads    ad_spend?(date_day DATE?, spend_channel VARCHAR, campaign_name VARCHAR?, spend NUMERIC, cost_type VARCHAR?) what marketing cost
+-- reads    ad_spend?(date_day DATE?, spend_channel VARCHAR, campaign_name VARCHAR?, spend_source VARCHAR?, spend_medium VARCHAR?, spend NUMERIC, cost_type VARCHAR?) what marketing cost
 -- column   spend_channel = channel
+-- column   spend_source = source
+-- column   spend_medium = medium
 -- param    cost_types VARCHAR[] the types of cost that are spend; a row without a type is media
 -- param    model VARCHAR 'weighted'|'first'|'last'|'last_non_direct'|'linear'|'position'|'time_decay'|'markov'|'shapley'|'all'
 --          how an order is shared out, as by weighted_attribution
 -- param    weights DOUBLE[] for model weighted: the shares of the first touch, of those between together, and of the last
 -- param    lookback INTERVAL how long before its order a touch may be, at most; the moment itself counts
 -- param    path VARCHAR 'exposure'|'none'|'first' which touches are positions of the journey
--- param    level VARCHAR 'channel'|'campaign' what a channel is: channel; channel / campaign
+-- param    level VARCHAR 'channel'|'campaign'|'source_medium' what a channel is: channel; channel / campaign; source / medium
 -- param    reset_after_conversion BOOLEAN whether a journey begins after the order before
 -- param    exclude_direct VARCHAR 'unless_only'|'never'|'always' when direct touches are left out of a journey
 -- param    direct_channel VARCHAR the name of the channel of direct touches; (direct) is direct, too
@@ -122,6 +124,7 @@ touched_channels AS (
     SELECT DISTINCT
         CASE
             WHEN level = 'campaign' THEN concat(coalesce(channel, '(unknown)'), ' / ', coalesce(campaign, '(none)'))
+            WHEN level = 'source_medium' THEN concat(coalesce(source, '(none)'), ' / ', coalesce(medium, '(none)'))
             ELSE coalesce(channel, '(unknown)')
         END AS its_channel
     FROM touchpoints

@@ -8,7 +8,6 @@
 //! others, when the two are equal plans, and makes them readers of one [`SharedExec`]. It is an optimisation and nothing
 //! else: without it (in an embedder's session, or on a distributed engine) the same plan gives the same answer.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
@@ -16,6 +15,8 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::scalar_subquery::ScalarSubqueryExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::{ExecutionPlan, displayable};
@@ -32,27 +33,29 @@ impl PhysicalOptimizerRule for ShareSubplans {
         plan: Arc<dyn ExecutionPlan>,
         _config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let mut seen: HashMap<String, usize> = HashMap::new();
+        let mut seen: Vec<(Identity, usize)> = vec![];
         plan.apply(|node| {
-            if let Some(text) = shareable(node) {
-                *seen.entry(text).or_default() += 1;
+            if let Some(identity) = identity(node)? {
+                match seen.iter_mut().find(|(other, _)| *other == identity) {
+                    Some((_, times)) => *times += 1,
+                    None => seen.push((identity, 1)),
+                }
             }
             Ok(TreeNodeRecursion::Continue)
         })?;
-        seen.retain(|_, times| *times > 1);
+        seen.retain(|(_, times)| *times > 1);
         if seen.is_empty() {
             return Ok(plan);
         }
-        let mut shared: HashMap<String, Arc<Shared>> = HashMap::new();
+        let mut shared: Vec<Option<Arc<Shared>>> = vec![None; seen.len()];
         let plan = plan.transform_down(|node| {
-            let Some((text, readers)) =
-                shareable(&node).and_then(|t| seen.get(&t).map(|n| (t, *n)))
-            else {
-                return Ok(Transformed::no(node));
+            let place = match identity(&node)? {
+                Some(identity) => seen.iter().position(|(other, _)| *other == identity),
+                None => None,
             };
-            let buffer = shared
-                .entry(text)
-                .or_insert_with(|| Arc::new(Shared::new(Arc::clone(&node), readers)));
+            let Some(place) = place else { return Ok(Transformed::no(node)) };
+            let buffer = shared[place]
+                .get_or_insert_with(|| Arc::new(Shared::new(Arc::clone(&node), seen[place].1)));
             let reader: Arc<dyn ExecutionPlan> = Arc::new(SharedExec::new(Arc::clone(buffer)));
             // What lies below is read through the buffer, and is not looked at again.
             Ok(Transformed::new(reader, true, TreeNodeRecursion::Jump))
@@ -69,30 +72,58 @@ impl PhysicalOptimizerRule for ShareSubplans {
     }
 }
 
-/// The text by which an aggregation over files is known to be equal to another, or `None` for what is not worth sharing,
-/// or whose text does not say everything: tables in memory, and filters that another operator fills at run time.
-fn shareable(node: &Arc<dyn ExecutionPlan>) -> Option<String> {
-    let aggregate = node.downcast_ref::<AggregateExec>()?;
+/// By what a computation is known to be equal to another.
+#[derive(PartialEq)]
+struct Identity {
+    /// The plan as it is shown, with the types of its columns.
+    text: String,
+    /// What the text does not tell apart: the subqueries whose values it reads,
+    subqueries: Vec<Arc<dyn PhysicalExpr>>,
+    /// and of the filters that its own operators fill at run time those that it reads, by who fills them.
+    filters: Vec<usize>,
+}
+
+/// The identity of an aggregation over files, or `None` for what is not worth sharing, or of which not all is known: tables in
+/// memory, and filters that an operator outside of it fills.
+fn identity(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Identity>> {
+    let Some(aggregate) = node.downcast_ref::<AggregateExec>() else { return Ok(None) };
     if matches!(aggregate.mode(), AggregateMode::Partial | AggregateMode::PartialReduce)
         || aggregate.group_expr().is_empty()
     {
-        return None;
+        return Ok(None);
     }
     let mut only_files = true;
+    let (mut subqueries, mut filled, mut read) = (vec![], vec![], vec![]);
     node.apply(|node| {
         if node.children().is_empty() {
             let scan = node.downcast_ref::<DataSourceExec>();
             only_files &=
                 scan.is_some_and(|s| s.data_source().downcast_ref::<FileScanConfig>().is_some());
         }
-        Ok(if only_files { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
-    })
-    .ok()?;
+        if !only_files {
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        filled.extend(node.dynamic_expressions_produced().iter().map(|e| e.expression_id()));
+        node.apply_expressions(&mut |root| {
+            root.apply(|expression| {
+                if expression.downcast_ref::<ScalarSubqueryExpr>().is_some() {
+                    subqueries.push(Arc::clone(expression));
+                }
+                read.extend(expression.expression_id());
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
     if !only_files {
-        return None;
+        return Ok(None);
     }
+    let filters: Option<Vec<usize>> =
+        read.iter().map(|id| filled.iter().position(|filled| *filled == Some(*id))).collect();
     let text = displayable(node.as_ref()).set_show_schema(true).indent(true).to_string();
-    (!text.contains("DynamicFilter") && !text.contains("scalar_subquery")).then_some(text)
+    // An operator that does not show all of its expressions to us would hide what tells two plans apart.
+    let all_seen = text.matches("scalar_subquery(").count() <= subqueries.len()
+        && text.matches("DynamicFilter").count() <= read.len();
+    Ok(filters.filter(|_| all_seen).map(|filters| Identity { text, subqueries, filters }))
 }
 
 #[cfg(test)]
@@ -169,6 +200,39 @@ mod tests {
         assert!(rows.next().await.expect("runs").is_some());
         drop(rows);
         assert!(text(&engine, TWICE).await.contains("200000"));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn subqueries_and_filters_of_joins_are_told_apart() {
+        let folder = tempfile::tempdir().expect("a folder");
+        big_table(folder.path()).await;
+        let engine = engine(folder.path(), None, 2).await;
+        // The join fills a filter for the scan of its other side.
+        let groups = |limit: &str| {
+            format!(
+                "(SELECT b.k, count(*) AS n FROM (SELECT k FROM big WHERE v <= 10) AS few JOIN big AS b ON few.k = b.k \
+                 WHERE b.v > (SELECT {limit} FROM big) GROUP BY b.k)"
+            )
+        };
+        let both = |left: &str, right: &str| {
+            format!(
+                "SELECT count(*) AS n, min(x.n) AS m FROM {} AS x JOIN {} AS y ON x.n = y.n",
+                groups(left),
+                groups(right)
+            )
+        };
+        let same = both("min(v) + 1", "min(v) + 1");
+        let plan = text(&engine, &format!("EXPLAIN {same}")).await;
+        assert_eq!(plan.matches("SharedExec").count(), 2, "{plan}");
+        // Of the ten keys eight are there twice, and two once, since their first row is cut off: 8 · 8 + 2 · 2.
+        assert!(
+            text(&engine, &same).await.contains("| 68 | 1 |"),
+            "{}",
+            text(&engine, &same).await
+        );
+        let other = both("min(v) + 1", "max(v) - 1");
+        assert!(!text(&engine, &format!("EXPLAIN {other}")).await.contains("SharedExec"));
+        assert!(text(&engine, &other).await.contains("| 0 "), "{}", text(&engine, &other).await);
     }
 
     #[tokio::test]

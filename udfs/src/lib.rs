@@ -46,6 +46,7 @@ mod mask_phone;
 mod masking;
 mod order_summary;
 mod ordered_key;
+mod pieces;
 mod price_elasticity;
 mod price_periods;
 mod profile;

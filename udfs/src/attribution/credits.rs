@@ -81,7 +81,7 @@ impl Credits {
     }
 
     fn results(&self, mut rows: ByGroup) -> Result<ArrayRef> {
-        let mut output = Output::new(self.grain);
+        let mut output = Output::new(self.grain, &rows, self.options.models.len());
         let mut customer = Customer::new(&self.options, rows.channels.names.len());
         let mut channels = ChannelSums::new(rows.channels.names.len());
         for group in 0..rows.groups() {
@@ -240,7 +240,7 @@ impl Credits {
         let columns = Columns {
             at: time(at, &self.types.at)?,
             touch_id: take(&rows.touch_ids, &touch_rows, None)?,
-            channel: rows.channels.column(&channel)?,
+            channel: rows.channels.column(channel)?,
             campaign: take(&rows.campaigns, &touch_rows, None)?,
             direct: Arc::new(BooleanArray::from(direct)),
             order: Arc::new(UInt64Array::from(order)),

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, Decimal128Array, DictionaryArray, Float64Array, Int8Array, Int32Array,
-    Int64Array, ListArray, StringArray, StringViewArray, StructArray, UInt32Array,
+    Int64Array, ListArray, StringArray, StringViewArray, StructArray, UInt32Array, new_null_array,
 };
-use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Field, Fields, Int8Type};
 use datafusion_common::{Result, exec_datafusion_err, exec_err};
@@ -20,9 +20,12 @@ use super::rows::{ByGroup, Channels, NO_ROW, NO_TIME, Touch, UNATTRIBUTED};
 use super::sweep::{Amounts, Conversion, HORIZON, Journey, MARGIN, ORDERS, REVENUE};
 use super::{Grain, Types};
 
-/// See the [module documentation](self). A column that the grain does not have stays empty.
+/// See the [module documentation](self). A column that the grain does not have stays empty, and so do those of which every row
+/// would say the same: there are as many rows as touches, and each column costs memory that nobody has touched before.
 pub(super) struct Output {
     grain: Grain,
+    has_margin: bool,
+    has_period: bool,
     offsets: Vec<i32>,
     touch_rows: Vec<u32>,
     touched_at: Vec<i64>,
@@ -35,7 +38,9 @@ pub(super) struct Output {
     touch_index: Vec<i32>,
     path_length: Vec<i32>,
     weights: Vec<f64>,
-    orders: Vec<i128>,
+    /// Orders, for the grain of channels in thousand-millionths.
+    orders: Vec<f64>,
+    exact_orders: Vec<i128>,
     revenue: Vec<i128>,
     margin: Vec<i128>,
     horizon: Vec<i128>,
@@ -114,14 +119,21 @@ fn model_type() -> DataType {
 }
 
 impl Output {
-    pub(super) fn new(grain: Grain) -> Self {
+    pub(super) fn new(grain: Grain, rows: &ByGroup, models: usize) -> Self {
+        // At the grain of touches the rows are known but for those of several periods.
+        let capacity = match grain {
+            Grain::Touch => (rows.touch_count() + rows.groups()) * models,
+            Grain::Channel | Grain::Journey | Grain::Path => 0,
+        };
         Self {
             grain,
+            has_margin: rows.has_margins(),
+            has_period: rows.has_periods(),
             offsets: vec![0],
-            touch_rows: vec![],
-            touched_at: vec![],
-            channels: vec![],
-            models: vec![],
+            touch_rows: Vec::with_capacity(capacity),
+            touched_at: Vec::with_capacity(capacity),
+            channels: Vec::with_capacity(capacity),
+            models: Vec::with_capacity(capacity),
             periods: vec![],
             order_rows: vec![],
             conversion_at: vec![],
@@ -129,8 +141,9 @@ impl Output {
             touch_index: vec![],
             path_length: vec![],
             weights: vec![],
-            orders: vec![],
-            revenue: vec![],
+            orders: Vec::with_capacity(capacity),
+            exact_orders: vec![],
+            revenue: Vec::with_capacity(capacity),
             margin: vec![],
             horizon: vec![],
             last_click: vec![],
@@ -143,9 +156,21 @@ impl Output {
     }
 
     fn amounts(&mut self, amounts: &Amounts) {
-        self.orders.push(amounts[ORDERS]);
+        match self.grain {
+            Grain::Touch | Grain::Journey => self.orders.push(amounts[ORDERS] as f64 / 1e9),
+            Grain::Channel => self.exact_orders.push(amounts[ORDERS]),
+            Grain::Path => {}
+        }
         self.revenue.push(amounts[REVENUE]);
-        self.margin.push(amounts[MARGIN]);
+        if self.has_margin {
+            self.margin.push(amounts[MARGIN]);
+        }
+    }
+
+    fn period(&mut self, period: i64) {
+        if self.has_period {
+            self.periods.push(period);
+        }
     }
 
     /// A row of the grain of touches; without a touch what is unattributed.
@@ -160,7 +185,7 @@ impl Output {
         self.touched_at.push(touch.map_or(NO_TIME, |touch| touch.at));
         self.channels.push(touch.map_or(UNATTRIBUTED, |touch| touch.channel()));
         self.models.push(model.key());
-        self.periods.push(period);
+        self.period(period);
         self.amounts(amounts);
     }
 
@@ -176,7 +201,7 @@ impl Output {
     ) {
         self.channels.push(channel);
         self.models.push(model.key());
-        self.periods.push(period);
+        self.period(period);
         self.amounts(amounts);
         self.horizon.push(amounts[HORIZON]);
         self.last_click.push(last_click);
@@ -259,19 +284,27 @@ impl Output {
         let out = self;
         let len = out.rows();
         let time = |times: Vec<i64>, data_type: &DataType| -> Result<ArrayRef> {
-            let known = times
-                .contains(&NO_TIME)
-                .then(|| NullBuffer::from_iter(times.iter().map(|at| *at != NO_TIME)));
+            let known = times.contains(&NO_TIME).then(|| known(len, |row| times[row] != NO_TIME));
             Ok(cast(&Int64Array::new(times.into(), known), data_type)?)
         };
-        let taken = |array: &ArrayRef, rows: Vec<u32>| -> Result<ArrayRef> {
-            if array.logical_null_count() == array.len() {
-                return Ok(arrow::array::new_null_array(array.data_type(), rows.len()));
+        let periods = |periods: Vec<i64>| -> Result<ArrayRef> {
+            if out.has_period {
+                time(periods, &types.period)
+            } else {
+                Ok(new_null_array(&types.period, len))
             }
-            let known = rows
-                .contains(&NO_ROW)
-                .then(|| NullBuffer::from_iter(rows.iter().map(|row| *row != NO_ROW)));
-            Ok(take(array, &UInt32Array::new(rows.into(), known), None)?)
+        };
+        let margins =
+            |units: Vec<i128>| margin.credits(if out.has_margin { units } else { vec![0; len] });
+        let indices = |rows: Vec<u32>| {
+            let known = rows.contains(&NO_ROW).then(|| known(len, |row| rows[row] != NO_ROW));
+            UInt32Array::new(rows.into(), known)
+        };
+        let taken = |array: &ArrayRef, rows: &UInt32Array| -> Result<ArrayRef> {
+            if array.logical_null_count() == array.len() {
+                return Ok(new_null_array(array.data_type(), rows.len()));
+            }
+            Ok(take(array, rows, None)?)
         };
         let model = |keys: Vec<i8>| -> Result<ArrayRef> {
             let names = StringArray::from_iter_values(Model::ALL.map(|(name, _)| name));
@@ -282,58 +315,54 @@ impl Output {
         };
         let paths = |paths: Vec<u32>, texts: Vec<String>| -> Result<ArrayRef> {
             if texts.is_empty() {
-                return Ok(arrow::array::new_null_array(&DataType::Utf8View, paths.len()));
+                return Ok(new_null_array(&DataType::Utf8View, paths.len()));
             }
             let texts = StringViewArray::from_iter(
                 texts.iter().map(|text| (!text.is_empty()).then_some(text.as_str())),
             );
             Ok(take(&texts, &UInt32Array::from(paths), None)?)
         };
-        let doubles = |units: Vec<i128>| -> ArrayRef {
-            Arc::new(Float64Array::from_iter_values(units.iter().map(|u| *u as f64 / 1e9)))
-        };
-        let campaigns = |rows_of: &[u32]| taken(&rows.campaigns, rows_of.to_vec());
+        let touch_rows = indices(out.touch_rows);
         let columns: Vec<ArrayRef> = match out.grain {
             Grain::Touch => vec![
-                taken(&rows.touch_ids, out.touch_rows.clone())?,
+                taken(&rows.touch_ids, &touch_rows)?,
                 time(out.touched_at, &types.at)?,
-                rows.channels.column(&out.channels)?,
-                campaigns(&out.touch_rows)?,
+                rows.channels.column(out.channels)?,
+                taken(&rows.campaigns, &touch_rows)?,
                 model(out.models)?,
-                time(out.periods, &types.period)?,
-                doubles(out.orders),
+                periods(out.periods)?,
+                Arc::new(Float64Array::from(out.orders)),
                 revenue.credits(out.revenue),
-                margin.credits(out.margin),
+                margins(out.margin),
             ],
             Grain::Journey => {
                 let places = |places: Vec<i32>| -> ArrayRef {
-                    let known = NullBuffer::from_iter(out.touch_rows.iter().map(|r| *r != NO_ROW));
-                    Arc::new(Int32Array::new(places.into(), Some(known)))
+                    Arc::new(Int32Array::new(places.into(), touch_rows.nulls().cloned()))
                 };
                 vec![
-                    taken(&rows.order_ids, out.order_rows)?,
+                    taken(&rows.order_ids, &indices(out.order_rows))?,
                     time(out.conversion_at, &types.at)?,
-                    taken(&rows.touch_ids, out.touch_rows.clone())?,
+                    taken(&rows.touch_ids, &touch_rows)?,
                     time(out.touched_at, &types.at)?,
-                    rows.channels.column(&out.channels)?,
-                    campaigns(&out.touch_rows)?,
+                    rows.channels.column(out.channels)?,
+                    taken(&rows.campaigns, &touch_rows)?,
                     model(out.models)?,
                     places(out.touch_index),
                     Arc::new(Int32Array::from(out.path_length)),
                     Arc::new(Float64Array::from(out.weights)),
-                    doubles(out.orders),
+                    Arc::new(Float64Array::from(out.orders)),
                     revenue.credits(out.revenue),
-                    margin.credits(out.margin),
+                    margins(out.margin),
                     paths(out.paths, out.texts)?,
                 ]
             }
             Grain::Channel => vec![
-                rows.channels.column(&out.channels)?,
+                rows.channels.column(out.channels)?,
                 model(out.models)?,
-                time(out.periods, &types.period)?,
-                Arc::new(Decimal128Array::from(out.orders).with_precision_and_scale(38, 9)?),
+                periods(out.periods)?,
+                Arc::new(Decimal128Array::from(out.exact_orders).with_precision_and_scale(38, 9)?),
                 revenue.credits(out.revenue),
-                margin.credits(out.margin),
+                margins(out.margin),
                 revenue.credits(out.horizon),
                 revenue.credits(out.last_click),
                 Arc::new(Int64Array::from(out.assisted)),
@@ -341,26 +370,25 @@ impl Output {
             Grain::Path => {
                 let item = Arc::new(Field::new_list_field(DataType::Utf8View, true));
                 let ends = OffsetBuffer::new(ScalarBuffer::from(out.path_ends));
-                let names = rows.channels.column(&out.path_channels)?;
-                let conversions = out.order_rows.iter().map(|row| *row != NO_ROW);
-                let converted = Some(NullBuffer::from_iter(conversions));
-                let known = |amounts: ArrayRef| -> Result<ArrayRef> {
-                    let nulls = NullBuffer::union(amounts.nulls(), converted.as_ref());
+                let names = rows.channels.column(out.path_channels)?;
+                let order_rows = indices(out.order_rows);
+                let of_orders = |amounts: ArrayRef| -> Result<ArrayRef> {
                     if amounts.data_type().is_null() {
                         return Ok(amounts);
                     }
+                    let nulls = order_rows.nulls().cloned();
                     let data = amounts.to_data().into_builder().nulls(nulls).build()?;
                     Ok(arrow::array::make_array(data))
                 };
                 vec![
-                    taken(&rows.order_ids, out.order_rows.clone())?,
+                    taken(&rows.order_ids, &order_rows)?,
                     time(out.touched_at, &types.at)?,
                     time(out.ended_at, &types.at)?,
                     time(out.conversion_at, &types.at)?,
                     Arc::new(ListArray::try_new(item, ends, names, None)?),
                     paths(out.paths, out.texts)?,
-                    known(revenue.credits(out.revenue))?,
-                    known(margin.credits(out.margin))?,
+                    of_orders(revenue.credits(out.revenue))?,
+                    of_orders(margins(out.margin))?,
                 ]
             }
         };
@@ -372,6 +400,11 @@ impl Output {
         let offsets = OffsetBuffer::new(ScalarBuffer::from(out.offsets));
         Ok(Arc::new(ListArray::try_new(item, offsets, Arc::new(structs), None)?))
     }
+}
+
+/// Which of so many rows are known.
+fn known(rows: usize, is_known: impl FnMut(usize) -> bool) -> NullBuffer {
+    NullBuffer::new(BooleanBuffer::collect_bool(rows, is_known))
 }
 
 /// A name as it stands in the text of a path: in double quotes where it could be taken for more than one.

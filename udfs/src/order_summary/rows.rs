@@ -5,6 +5,8 @@
 
 use datafusion_common::{Result, exec_datafusion_err};
 
+use crate::pieces::Pieces;
+
 /// One row with an order id: 24 bytes, or 32 for a wide decimal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Row<A> {
@@ -26,7 +28,7 @@ pub(super) const NO_TIME: i64 = i64::MIN;
 pub(super) struct Rows<A> {
     /// The group of each row, counted from `base`.
     groups: Vec<u32>,
-    rows: Vec<Row<A>>,
+    rows: Pieces<Row<A>>,
     /// Rows before `start` are emitted but not yet dropped, and so are the groups before `base`:
     /// dropping them at once would move all remaining rows for each emission.
     start: usize,
@@ -36,7 +38,7 @@ pub(super) struct Rows<A> {
 
 impl<A: Copy> Rows<A> {
     pub(super) fn new() -> Self {
-        Self { groups: vec![], rows: vec![], start: 0, base: 0, in_group_order: true }
+        Self { groups: vec![], rows: Pieces::default(), start: 0, base: 0, in_group_order: true }
     }
 
     pub(super) fn push(&mut self, group: usize, row: Row<A>) -> Result<()> {
@@ -52,7 +54,6 @@ impl<A: Copy> Rows<A> {
 
     pub(super) fn reserve(&mut self, additional: usize) {
         self.groups.reserve(additional);
-        self.rows.reserve(additional);
     }
 
     /// Calls `visit` with the rows of each of the first `groups` groups, of `total` in all, in an
@@ -76,7 +77,7 @@ impl<A: Copy> Rows<A> {
                     to += 1;
                 }
                 copy.clear();
-                copy.extend_from_slice(&self.rows[from..to]);
+                copy.extend((from..to).map(|at| self.rows[at]));
                 visit(group, &mut copy)?;
                 from = to;
             }
@@ -144,11 +145,13 @@ impl<A: Copy> Rows<A> {
     }
 
     pub(super) fn size(&self) -> usize {
-        self.groups.capacity() * size_of::<u32>() + self.rows.capacity() * size_of::<Row<A>>()
+        self.groups.capacity() * size_of::<u32>() + self.rows.size()
     }
 
     fn rebase(&mut self) {
-        self.rows.drain(..self.start);
+        if self.start > 0 {
+            self.rows = self.rows.iter().skip(self.start).copied().collect();
+        }
         self.groups.drain(..self.start);
         self.groups.iter_mut().for_each(|group| *group -= self.base);
         self.start = 0;
