@@ -270,8 +270,8 @@ const GATES: &[(&str, &str, &str)] = &[
     ),
     (
         "filtered",
-        "SELECT channel, sum(total_price) FROM sales WHERE created_timestamp >= '2024-07-01' GROUP BY channel",
-        "SELECT channel, sum(total_price) FROM sales WHERE created_timestamp >= '2024-07-01' GROUP BY channel HAVING count(DISTINCT customer_id) >= 10",
+        "SELECT channel, sum(total_price) FROM sales WHERE created_timestamp >= '2024-03-01' GROUP BY channel",
+        "SELECT channel, sum(total_price) FROM sales WHERE created_timestamp >= '2024-03-01' GROUP BY channel HAVING count(DISTINCT customer_id) >= 10",
     ),
 ];
 

@@ -180,18 +180,16 @@ impl Policy {
         let Some(schema) = schema.filter(|s| s.table_exist(name.table())) else { return Ok(()) };
         use futures::FutureExt;
         // Tables that statements make are in memory schemas, which answer at once.
-        match schema.table(name.table()).now_or_never() {
-            Some(Ok(None)) => Ok(()),
+        let table = match schema.table(name.table()).now_or_never() {
+            Some(Ok(None)) => return Ok(()),
+            Some(Ok(Some(table))) => table,
+            Some(Err(_)) | None => return refused(),
+        };
+        let may = match table.downcast_ref::<Guarded>() {
             // Made by a role that sees rows, whichever.
-            Some(Ok(Some(table))) if openness != Openness::Aggregate && table.is::<Guarded>() => {
-                Ok(())
-            }
-            Some(Ok(Some(table)))
-                if self.is_answer_table(&table) || table.get_logical_plan().is_some() =>
-            {
-                Ok(())
-            }
-            Some(Ok(Some(_))) | Some(Err(_)) | None => refused(),
-        }
+            Some(table) => openness != Openness::Aggregate && !self.is_loaded(table),
+            None => self.is_answer_table(&table) || table.get_logical_plan().is_some(),
+        };
+        if may { Ok(()) } else { refused() }
     }
 }

@@ -74,6 +74,15 @@ SELECT count(v.c) FROM customers AS c LEFT JOIN (VALUES ('Zzyzxville')) AS v(c) 
 -- safe
 SELECT country_code, sum(total_price) FROM (SELECT c.country_code, o.total_price FROM customers AS c LEFT JOIN orders AS o ON c.customer_id = o.customer_id AND o.channel = 'carrier-pigeon') AS t GROUP BY ROLLUP (country_code)
 
+-- empty
+SELECT count(*) FROM customers AS c LEFT JOIN orders AS o ON c.customer_id = o.customer_id AND o.channel = 'carrier-pigeon' WHERE o.customer_id IS NOT NULL
+
+-- safe
+SELECT count(DISTINCT o.customer_id), count(DISTINCT o.channel), count(DISTINCT c.customer_id) FROM customers AS c LEFT JOIN orders AS o ON c.customer_id = o.customer_id AND o.channel = 'carrier-pigeon'
+
+-- safe
+SELECT CASE WHEN o.customer_id IS NULL THEN 'never' ELSE 'ever' END, count(*), sum(o.total_price) FROM customers AS c LEFT JOIN orders AS o ON c.customer_id = o.customer_id AND o.channel = 'carrier-pigeon' GROUP BY 1
+
 -- empty unions: one part holds the persons, the other the amount
 SELECT sum(x) FROM (SELECT total_price AS x FROM orders WHERE channel = 'carrier-pigeon' UNION ALL SELECT NULL FROM customers) AS u
 
