@@ -144,9 +144,10 @@ impl Shared {
             .with_default_features()
             .with_query_planner(Arc::new(crate::policy::Planner))
             .with_physical_optimizer_rule(Arc::new(one_stage::OneStage))
-            // After all that make a plan what it is, when equal plans look equal.
-            .with_physical_optimizer_rule(Arc::new(share::ShareSubplans))
             .with_physical_optimizer_rule(Arc::new(pauses::Pauses))
+            // The last, when equal plans look equal: a rule that changes a plan with two readers would make two plans of it
+            // that share operators, and an operator runs once.
+            .with_physical_optimizer_rule(Arc::new(share::ShareSubplans))
             .build();
         let ctx = SessionContext::new_with_state(state);
         let functions = add_functions(&ctx, self.library.clone())?;
