@@ -93,7 +93,7 @@ async fn make(file: &Path, rows: u64) {
     let engine = Engine::open(&Config::default()).await.expect("opens");
     let sql = format!(
         "COPY (SELECT value AS id, CAST(value * 7919 % 13 AS INT) AS quantity, value % 99991 / 100.0 AS price,
-            TIMESTAMP '2024-01-01' + value * INTERVAL '1 second' AS created,
+            to_timestamp_seconds(1704067200 + value) AS created,
             'sku-' || CAST(value * 104729 % 5000 AS VARCHAR) AS sku
          FROM generate_series(1, {rows})) TO '{}'",
         file.display()

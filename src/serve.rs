@@ -49,6 +49,7 @@ mod sql_info;
 mod statement;
 mod status;
 mod ticket;
+mod together;
 pub mod user;
 mod wire;
 mod workers;

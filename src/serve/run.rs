@@ -27,10 +27,11 @@ use super::desk::{Answer, Bound};
 use super::queries::Query;
 use super::running::Running;
 use super::sessions::Session;
+use super::together::together;
 use super::{Caller, Server, status, wire};
 use crate::error::{Error, Kind};
 
-/// How many messages wait for a client.
+/// How many messages wait on either half of their way to a client.
 const AHEAD: usize = 3;
 
 /// What is sent to a client.
@@ -123,7 +124,7 @@ impl Job {
         to_client: &mpsc::Sender<Result<FlightData, Status>>,
     ) -> Result<(), Status> {
         let seat = self.running.seat().await?;
-        let (to_us, mut made) = mpsc::channel(1);
+        let (to_us, mut made) = mpsc::channel(AHEAD);
         let rows = self.work.server.workers.query(self.work.clone().rows(seat, to_us))?;
         let stall = self.work.server.settings.limits.stall;
         while let Some(data) = made.recv().await {
@@ -234,7 +235,7 @@ impl Work {
         rows: BoxStream<'static, crate::error::Result<RecordBatch>>,
     ) -> BoxStream<'static, Result<RecordBatch, FlightError>> {
         let work = self.clone();
-        let rows = rows.map(move |batch| {
+        let rows = together(rows).map(move |batch| {
             let batch = batch.map_err(status::to_flight)?;
             if work.promised.fields().is_empty() {
                 return Ok(None);

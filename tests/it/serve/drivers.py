@@ -232,6 +232,24 @@ def quiet():
     assert sum(sizes) == 1 and sizes.count(0) >= 1, sizes
 
 
+def listing():
+    """Analyses are listed as far as the tables suffice for them, with the columns that they have over these tables."""
+
+    def kind():
+        rows = ask("CommandGetTables", (2, "analyses"), (3, "net_sales"), (5, True)).to_pylist()
+        return pa.ipc.read_schema(pa.py_buffer(rows[0]["table_schema"])).field("order_id").type if rows else None
+
+    assert kind() == pa.string()
+    execute_update("DROP TABLE orders")
+    assert kind() is None
+    for value, data_type in [("1", pa.int64()), ("'a'", pa.string()), ("2", pa.int64())]:
+        execute_update(
+            f"CREATE OR REPLACE TABLE orders AS SELECT {value} AS order_id, 'c' AS customer_id, "
+            "TIMESTAMP '2026-01-01' AS created_timestamp, 5.0 AS net_sales"
+        )
+        assert kind() == data_type, (value, kind())
+
+
 TYPES = set()
 TYPES = {name.encode() for name in ask("CommandGetXdbcTypeInfo").column("type_name").to_pylist()}
 metadata()
@@ -243,3 +261,4 @@ tickets()
 sessions()
 quiet()
 execute_update("DROP VIEW sales_view")
+listing()
