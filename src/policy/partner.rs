@@ -11,7 +11,7 @@
 
 use std::collections::HashSet;
 
-use datafusion::common::{Column, ScalarValue};
+use datafusion::common::Column;
 use datafusion::logical_expr::{Distinct, Expr, Filter, LogicalPlan, Values};
 
 use super::gate::bare;
@@ -152,10 +152,11 @@ fn one_row_a_key(plan: &LogicalPlan, keys: &[usize]) -> bool {
 }
 
 fn are_distinct(values: &Values, keys: &[usize]) -> bool {
-    let mut seen: HashSet<Vec<&ScalarValue>> = HashSet::new();
+    // Values whose texts differ are different.
+    let mut seen: HashSet<Vec<String>> = HashSet::new();
     values.values.iter().all(|row| {
         let key = keys.iter().map(|place| match row.get(*place) {
-            Some(Expr::Literal(value, _)) => Some(value),
+            Some(Expr::Literal(value, _)) => Some(value.to_string()),
             _ => None,
         });
         key.collect::<Option<Vec<_>>>().is_some_and(|key| seen.insert(key))
