@@ -120,9 +120,16 @@ fn identity(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Identity>> {
     let filters: Option<Vec<usize>> =
         read.iter().map(|id| filled.iter().position(|filled| *filled == Some(*id))).collect();
     let text = displayable(node.as_ref()).set_show_schema(true).indent(true).to_string();
-    // An operator that does not show all of its expressions to us would hide what tells two plans apart.
-    let all_seen = text.matches("scalar_subquery(").count() <= subqueries.len()
-        && text.matches("DynamicFilter").count() <= read.len();
+    // An operator that does not show all of its expressions to us would hide what tells two plans apart. What a scan prunes
+    // by is made of its predicate, which it does show.
+    let shown = |what: &str| -> usize {
+        let own = |line: &str| {
+            line.split("pruning_predicate=").next().map_or(0, |o| o.matches(what).count())
+        };
+        text.lines().map(own).sum()
+    };
+    let all_seen =
+        shown("scalar_subquery(") <= subqueries.len() && shown("DynamicFilter") <= read.len();
     Ok(filters.filter(|_| all_seen).map(|filters| Identity { text, subqueries, filters }))
 }
 

@@ -4,7 +4,7 @@
 //! A list that grows without moving what it holds.
 //!
 //! A vector of a hundred megabytes that grows copies them into two hundred megabytes that no one has touched before, which
-//! the system has to clear first: of an aggregation that keeps millions of rows that takes a tenth of the time.
+//! the system has to clear first.
 
 use std::ops::Index;
 

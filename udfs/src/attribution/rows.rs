@@ -273,7 +273,7 @@ fn starts(groups: &[u32], count: usize) -> Vec<usize> {
 }
 
 /// Calls `put` with the place of every row when rows are ordered by group and, within it, as they came, and the row. Ranges of
-/// groups go one after the other, so that what is put lies in the cache: written all over memory it takes twice as long.
+/// groups go one after the other, so that what is put lies in the cache.
 fn place(groups: &[u32], starts: &[usize], mut put: impl FnMut(usize, u32)) {
     const SHIFT: u32 = 12;
     let mut next: Vec<usize> = starts.iter().copied().step_by(1 << SHIFT).collect();
