@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, col, lit};
@@ -117,12 +118,13 @@ impl Engine {
                 found.extend(error.hints.into_iter().map(|hint| ("accepted".into(), hint)));
             }
         }
-        let text = |t: &str| lit(t.to_string());
-        let rows = found.iter().map(|(step, what)| vec![text(step), text(what)]).collect();
-        let named = [("column1", "step"), ("column2", "finding")];
-        let named = named.map(|(from, to)| col(from).alias(to));
-        let plan = LogicalPlanBuilder::values(rows)?.project(named)?.build()?;
-        Rows::start(&self.ctx, plan, None, false, None).await
+        Rows::start(&self.ctx, findings(&found)?, None, false, None).await
+    }
+
+    /// The columns of `EXPLAIN PRIVACY`.
+    pub(super) fn findings_schema(&self) -> Result<SchemaRef> {
+        let plan = findings(&[(String::new(), String::new())])?;
+        Ok(Arc::clone(plan.schema().inner()))
     }
 
     /// The rows of an answer, which this session keeps as a table: they are an answer still.
@@ -171,4 +173,13 @@ fn word(values: &[Expr]) -> Result<String> {
         [Expr::Identifier(word)] => Ok(word.value.clone()),
         _ => Err(Error::query("a purpose is one word").hint("write `SET purpose = 'marketing'`")),
     }
+}
+
+/// What was found, as rows.
+fn findings(found: &[(String, String)]) -> Result<LogicalPlan> {
+    let text = |t: &str| lit(t.to_string());
+    let rows = found.iter().map(|(step, what)| vec![text(step), text(what)]).collect();
+    let named = [("column1", "step"), ("column2", "finding")];
+    let named = named.map(|(from, to)| col(from).alias(to));
+    Ok(LogicalPlanBuilder::values(rows)?.project(named)?.build()?)
 }

@@ -75,7 +75,9 @@ impl Engine {
                     shown
                 }
                 LogicalPlan::Ddl(DdlStatement::CreateView(view)) => {
-                    let shown = self.examine(&view.input).await?;
+                    // A policy looks at a view's query when somebody reads it, and now at what it would give.
+                    let read = self.through_policy(view.input.as_ref().clone(), &self.ctx.state())?;
+                    let shown = self.examine(&read.plan).await?;
                     self.have(LogicalPlan::Ddl(DdlStatement::CreateView(view))).await?;
                     shown
                 }
