@@ -113,10 +113,13 @@ pub(super) struct Views {
 /// The analyses that the tables suffice for, with their columns.
 type Answering = Arc<BTreeMap<String, SchemaRef>>;
 
+/// A table by its name, and which one it is.
+type Seen = (String, Option<Weak<dyn TableProvider>>);
+
 /// What was found out, and from which tables.
 #[derive(Default)]
 struct Listing {
-    tables: Vec<(String, Option<Weak<dyn TableProvider>>)>,
+    tables: Vec<Seen>,
     answering: Answering,
 }
 
@@ -192,30 +195,41 @@ impl Views {
         if ASKING.replace(true) {
             return Answering::default();
         }
-        // Whoever asks at the same time waits, rather than finding out the same.
-        let mut listing = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
         let tables = self.tables_at_hand();
-        let same = |one: &Option<Weak<_>>, other: &Option<Weak<_>>| match (one, other) {
-            (Some(one), Some(other)) => Weak::ptr_eq(one, other),
-            (one, other) => one.is_none() && other.is_none(),
-        };
-        let changed = listing.tables.len() != tables.len()
-            || !listing.tables.iter().zip(&tables).all(|(a, b)| a.0 == b.0 && same(&a.1, &b.1));
-        if changed {
+        let answering = self.known(&tables).unwrap_or_else(|| {
             let columns = |name: &String| {
                 let plan = self.plan(&format!("SELECT * FROM {name}()")).now_or_never();
                 let schema = plan?.ok()?.schema().as_arrow().clone();
                 Some((name.clone(), Arc::new(schema)))
             };
-            let answering = Arc::new(self.analyses.iter().filter_map(columns).collect());
-            *listing = Listing { tables, answering };
-        }
+            // Nothing is locked meanwhile: planning may ask on another thread.
+            let answering: Answering = Arc::new(self.analyses.iter().filter_map(columns).collect());
+            let known = Listing { tables, answering: Arc::clone(&answering) };
+            *self.listing.lock().unwrap_or_else(PoisonError::into_inner) = known;
+            answering
+        });
         ASKING.set(false);
-        Arc::clone(&listing.answering)
+        answering
+    }
+
+    /// What was found out from these very tables.
+    fn known(&self, tables: &[Seen]) -> Option<Answering> {
+        let listing = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |one: &Seen, other: &Seen| {
+            one.0 == other.0
+                && match (&one.1, &other.1) {
+                    (Some(one), Some(other)) => Weak::ptr_eq(one, other),
+                    (one, other) => one.is_none() && other.is_none(),
+                }
+        };
+        let all = listing.tables.len() == tables.len()
+            && listing.tables.iter().zip(tables).all(|(one, other)| same(one, other));
+        // Without tables nothing has been found out yet, or it is quickly found out again.
+        (all && !tables.is_empty()).then(|| Arc::clone(&listing.answering))
     }
 
     /// The tables that analyses read, and which ones they are: a name may stand for another table than a while ago.
-    fn tables_at_hand(&self) -> Vec<(String, Option<Weak<dyn TableProvider>>)> {
+    fn tables_at_hand(&self) -> Vec<Seen> {
         let Some(state) = self.state.upgrade() else { return vec![] };
         // Recursive, because errors are written with the session in hand, and list its tables.
         let catalogs = Arc::clone(state.read_recursive().catalog_list());
