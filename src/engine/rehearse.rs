@@ -76,7 +76,8 @@ impl Engine {
                 }
                 LogicalPlan::Ddl(DdlStatement::CreateView(view)) => {
                     // A policy looks at a view's query when somebody reads it, and now at what it would give.
-                    let read = self.through_policy(view.input.as_ref().clone(), &self.ctx.state())?;
+                    let read =
+                        self.through_policy(view.input.as_ref().clone(), &self.ctx.state())?;
                     let shown = self.examine(&read.plan).await?;
                     self.have(LogicalPlan::Ddl(DdlStatement::CreateView(view))).await?;
                     shown

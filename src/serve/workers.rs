@@ -215,7 +215,7 @@ mod tests {
     async fn a_panic_is_an_error_without_its_words() {
         let workers = Workers::start(Some(1)).expect("threads");
         let failed = workers.query(async { panic!("ann@example.org") }).expect("is taken");
-        let status = failed.done().await.map(|()| ()).expect_err("panicked");
+        let status = failed.done().await.expect_err("panicked");
         assert_eq!(status.code(), tonic::Code::Internal);
         assert!(!status.message().contains("ann"), "{status}");
         drop(tokio::task::spawn_blocking(|| drop(workers)).await);

@@ -95,7 +95,7 @@ mod tests {
             format!("SELECT {}", many("t.case + union", "+", 3_000)),
             many("SELECT 1, 2, 3", " UNION ALL ", 1_001),
         ] {
-            let error = parse(&text).err().expect("is too long");
+            let error = parse(&text).expect_err("is too long");
             assert!(error.message.contains("too long") && error.span.is_some(), "{error:?}");
         }
         for text in [
