@@ -19,7 +19,8 @@ use serde_json::Value;
 use super::Policy;
 use crate::error::{Error, Result};
 
-const SCHEMA: &str = "sys";
+/// Where it is to be found, with what else is the engine's own.
+pub(super) const SCHEMA: &str = "sys";
 const TABLE: &str = "audit";
 /// The columns of text, as the lines name them.
 const TEXTS: &[&str] = &[

@@ -13,6 +13,7 @@ use datafusion::logical_expr::dml::CopyTo;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement, WriteOp};
 
 use super::Policy;
+use super::audit_table;
 use super::declarations::Openness;
 use super::gate::Gate;
 use super::guarded::{self, Guarded, guarded};
@@ -172,6 +173,10 @@ impl Policy {
         let options = &session.config().options().catalog;
         let catalog = name.catalog().unwrap_or(&options.default_catalog);
         let schema_name = name.schema().unwrap_or(&options.default_schema);
+        // A server has the schema for its own tables, and what is called `sys.audit` is the log.
+        if schema_name == audit_table::SCHEMA {
+            return refused();
+        }
         let known = guarded::policy_name(options, catalog, schema_name, name.table());
         if self.declared.tables.contains_key(&known) || self.names.contains(&known) {
             return refused();
