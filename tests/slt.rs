@@ -32,7 +32,11 @@ fn main() {
     let arguments = Arguments::from_iter(arguments);
     let mut files = vec![];
     collect(Path::new(ROOT), &mut files);
-    files.sort();
+    // The longest first, so that no thread is left with it when all others have ended.
+    files.sort_by_cached_key(|file| {
+        let length = std::fs::metadata(file).map_or(0, |file| file.len());
+        (std::cmp::Reverse(length), file.clone())
+    });
     assert!(!files.is_empty(), "there are no .slt files under {ROOT}");
     let trials = files
         .into_iter()
