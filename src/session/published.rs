@@ -52,16 +52,18 @@ pub(super) fn install(
         let schema = reference.schema().unwrap_or(&options.default_schema).to_string();
         schemas.entry(schema).or_default().insert(reference.table().to_string(), sql.clone());
     }
+    // Reading the definitions of all analyses takes time, which who sees none of them should not wait for.
+    let seen: Vec<Arc<Definition>> = match is_owner(config, who) {
+        true => vec![],
+        false => library.iter().collect(),
+    };
     let views = Arc::new(Views {
         state: ctx.state_weak_ref(),
         catalog: options.default_catalog.clone(),
         schema: options.default_schema.clone(),
         schemas,
-        analyses: match is_owner(config, who) {
-            true => vec![],
-            false => library.iter().map(|a| a.name.clone()).collect(),
-        },
-        reads: library.iter().flat_map(|a| relations(&a)).collect(),
+        analyses: seen.iter().map(|a| a.name.clone()).collect(),
+        reads: seen.iter().flat_map(|a| relations(a)).collect(),
         lister,
         listing: Mutex::default(),
     });
