@@ -196,9 +196,12 @@ impl Folder {
         let mut listed: Vec<(String, u64)> =
             objects.iter().map(|o| (within(&o.target.at), o.bytes)).collect();
         listed.sort();
-        let manifest = format!("{:#}\n", manifest_of(&listed));
+        let gone: Vec<Location> = old.into_iter().filter(|at| !new.contains(at)).collect();
+        // With what a killed run has left, or a second kill would make it unknown.
+        let mut known = listed.clone();
+        known.extend(gone.iter().map(|at| (within(at), 0)));
         let coming = root.at.clone().join(COMING);
-        let put = root.store.put(&coming, manifest.clone().into()).await;
+        let put = root.store.put(&coming, manifest(&known)).await;
         if let Err(error) = put {
             for object in objects {
                 object.abort().await;
@@ -214,9 +217,9 @@ impl Folder {
                 return Err(error);
             }
         }
-        let put = root.store.put(&root.at.clone().join(MANIFEST), manifest.into()).await;
+        let put = root.store.put(&root.at.clone().join(MANIFEST), manifest(&listed)).await;
         put.map_err(|e| root.failed(&e))?;
-        for gone in old.iter().filter(|at| !new.contains(at)).chain([&coming]) {
+        for gone in gone.iter().chain([&coming]) {
             match root.store.delete(gone).await {
                 Ok(()) | Err(StoreError::NotFound { .. }) => {}
                 Err(error) => {
@@ -230,7 +233,11 @@ impl Folder {
     }
 }
 
-/// What a folder is about to hold, beside its manifest until it does.
+fn manifest(files: &[(String, u64)]) -> PutPayload {
+    format!("{:#}\n", manifest_of(files)).into()
+}
+
+/// What a folder is about to hold and what it held, beside its manifest until that says the new.
 const COMING: &str = "_manifest.next.json";
 
 /// The objects that replacing a folder would delete; an error when one of them is not ours.
