@@ -20,8 +20,7 @@ use super::schema::Spec;
 use super::sheet::Sheet;
 use crate::error::{Error, Result};
 
-/// Small, because a writer holds the row group that it is at, of each of a dozen files.
-const ROW_GROUP: usize = 64 * 1024;
+const ROW_GROUP: usize = 128 * 1024;
 
 /// The files of one run. Dropped before [`Staging::commit`], it takes the unfinished ones away.
 pub(super) struct Staging<'a> {
