@@ -7,9 +7,10 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::TreeNode;
-use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, lit};
 
+use super::conditions::worked_out;
 use super::gate::{Author, Gate, Node, bare, tables_of};
 use super::guarded::guarded;
 use super::refusal::{Code, refusal};
@@ -207,17 +208,13 @@ fn is_as_declared(plan: &LogicalPlan) -> bool {
 
 /// Whether a condition of an analysis is false whatever the row: the arguments have decided it.
 pub(super) fn never(predicate: &Expr) -> bool {
-    use datafusion::logical_expr::simplify::SimplifyContext;
-    use datafusion::optimizer::simplify_expressions::ExprSimplifier;
     match predicate {
         Expr::Literal(value, _) => !matches!(value, ScalarValue::Boolean(Some(true))),
         Expr::BinaryExpr(both) if both.op == datafusion::logical_expr::Operator::And => {
             never(&both.left) || never(&both.right)
         }
         other if other.column_refs().is_empty() && !has_subquery(other) => {
-            let simplifier = ExprSimplifier::new(SimplifyContext::default());
-            let coerced = simplifier.coerce(other.clone(), &DFSchema::empty());
-            match coerced.and_then(|e| simplifier.simplify(e)) {
+            match worked_out(other) {
                 Ok(Expr::Literal(value, _)) => {
                     value.is_null() || matches!(value, ScalarValue::Boolean(Some(false)))
                 }

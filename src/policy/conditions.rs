@@ -188,11 +188,7 @@ impl Rows<'_> {
         if !fixed {
             return Err(unfixed());
         }
-        let context = SimplifyContext::default();
-        let simplifier = ExprSimplifier::new(context);
-        let empty = DFSchema::empty();
-        let coerced = simplifier.coerce(expr.clone(), &empty)?;
-        match simplifier.simplify(coerced)? {
+        match worked_out(expr)? {
             Expr::Literal(value, _) => Ok(value),
             _ => Err(unfixed()),
         }
@@ -230,6 +226,12 @@ impl Rows<'_> {
         let exact = fs || typed.cast_to(&found).is_ok_and(|back| back == value);
         if exact { Ok(typed) } else { Err(wrong()) }
     }
+}
+
+/// An expression without columns, as far as it can be worked out before it runs.
+pub(super) fn worked_out(expr: &Expr) -> datafusion::error::Result<Expr> {
+    let simplifier = ExprSimplifier::new(SimplifyContext::default());
+    simplifier.simplify(simplifier.coerce(expr.clone(), &DFSchema::empty())?)
 }
 
 fn is_comparison(op: Operator) -> bool {
