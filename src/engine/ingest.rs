@@ -58,8 +58,8 @@ impl Engine {
         Box::pin(async move {
             let count = batches.iter().map(|b| b.num_rows() as u64).sum();
             let judged = self.ingesting(into, schema, batches).await;
-            let text = format!("INGEST INTO {}", self.ingest_name(into));
-            let ticket = self.write_down(&text, judged.as_ref().map(|p| &p.found))?;
+            let ticket =
+                self.write_down(&self.ingest_text(into), judged.as_ref().map(|p| &p.found))?;
             let Passed { plan, masked, .. } = judged?;
             let made = Made::by(&plan);
             let rows = Rows::start(&self.ctx, plan, None, masked, ticket).await;
@@ -128,9 +128,14 @@ impl Engine {
         }));
         let allowed = self.gates.iter().try_for_each(|gate| gate.check(&plan));
         if let Err(error) = &allowed {
-            self.write_down(&format!("INGEST INTO {}", self.ingest_name(into)), Err(error))?;
+            self.write_down(&self.ingest_text(into), Err(error))?;
         }
         allowed
+    }
+
+    /// What the audit log has for its text.
+    fn ingest_text(&self, into: &Ingest) -> String {
+        format!("INGEST INTO {}", self.ingest_name(into))
     }
 
     fn ingest_name(&self, into: &Ingest) -> TableReference {
