@@ -190,7 +190,14 @@ fn main() -> ExitCode {
             return ExitCode::from(if told.use_stderr() { 2 } else { 0 });
         }
     };
-    match start(cli) {
+    // The main thread has less stack than long statements need.
+    let run = std::thread::Builder::new().stack_size(comptoir::statement::STACK);
+    let ended = match run.spawn(move || start(cli)).map(std::thread::JoinHandle::join) {
+        Ok(Ok(ended)) => ended,
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
+        Err(error) => Err(End::Plain(error.into())),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(End::Plain(error)) => {
             eprintln!("{}", comptoir::diagnostic::render(&error, "", ""));

@@ -78,6 +78,18 @@ fn exit_codes_tell_a_failed_query_from_a_wrong_call() {
 }
 
 #[test]
+fn a_long_chain_does_not_exhaust_the_stack() {
+    let sql = format!("SELECT nope{}", " + 1".repeat(4_900));
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(&file, &sql).expect("writes");
+    for arguments in [["-c", &sql], ["run", &file.path().to_string_lossy()]] {
+        let out = comptoir(&arguments);
+        assert_eq!(out.status.code(), Some(1), "{}", text(&out.stderr));
+        assert!(text(&out.stderr).contains("nope"), "{}", text(&out.stderr));
+    }
+}
+
+#[test]
 fn an_error_shows_the_place_in_the_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("nightly.sql");
