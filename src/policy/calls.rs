@@ -39,7 +39,7 @@ impl Rows<'_> {
                 name,
                 "var" | "var_samp" | "var_pop" | "stddev" | "stddev_samp" | "stddev_pop"
             )
-            || matches!(name, "approx_distinct" | "grouping");
+            || name == "approx_distinct";
         if deferred && matches!(name, "min" | "max") {
             let [Expr::Column(column)] = params.args.as_slice() else {
                 return Err(self.argument(name, params.args.first()));
@@ -76,7 +76,6 @@ impl Rows<'_> {
             .hint(format!("write `{name}(…)`")));
         }
         let info = match (name, params.args.as_slice()) {
-            ("grouping", _) => return Ok(Info::constant()),
             ("count", [Expr::Literal(value, _)]) if !value.is_null() => Info::constant(),
             ("count" | "approx_distinct", [Expr::Column(column)]) => {
                 let info = self.column(column)?;

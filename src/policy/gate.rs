@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::common::Column;
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::{InSubquery, SetComparison};
@@ -24,6 +25,8 @@ use datafusion::logical_expr::{
     Aggregate, Distinct, Explain, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Projection,
     Subquery, SubqueryAlias, TableScan, Window,
 };
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
 
 use super::analysis::{analysed, analysis_within, never, nothing, trusted};
 use super::declarations::{Role, SmallGroups};
@@ -32,7 +35,7 @@ use super::refusal::{Code, refusal};
 use super::rows::{Reading, undeclared};
 use super::rules::Rows;
 use super::state::{Info, Private, State};
-use super::{Policy, join, redact, union};
+use super::{Policy, groups, join, redact, union};
 use crate::error::{Error, Result};
 
 /// A node and what is known of its rows.
@@ -182,6 +185,11 @@ impl<'a> Gate<'a> {
                 };
                 let alias = SubqueryAlias::try_new(Arc::new(input.plan), alias.alias.clone())?;
                 Ok(Node { plan: LogicalPlan::SubqueryAlias(alias), state })
+            }
+            // What `grouping()` says is read from the number of the grouping set, above the release.
+            LogicalPlan::Aggregate(aggregate) if groups::tells_sets(aggregate) => {
+                let resolved = ResolveGroupingFunction::new();
+                self.node(&resolved.analyze(plan.clone(), &ConfigOptions::default())?, author)
             }
             LogicalPlan::Aggregate(aggregate) => {
                 let input = self.node(&aggregate.input, author)?;

@@ -249,6 +249,11 @@ pub(super) fn counted(column: &Column, limit: usize) -> Expr {
     ))
 }
 
+/// Whether a call asks which grouping set a row is of.
+pub(super) fn tells_sets(aggregate: &Aggregate) -> bool {
+    aggregate.aggr_expr.iter().filter_map(called).any(|call| call.func.name() == "grouping")
+}
+
 fn called(call: &Expr) -> Option<&AggregateFunction> {
     match call {
         Expr::Alias(alias) => called(&alias.expr),
@@ -275,8 +280,7 @@ fn outer_joins(call: &Expr, private: &Private) -> Vec<usize> {
     let mut joins: Vec<usize> =
         columns.filter_map(|c| private.info(c)).flat_map(|info| info.outer.clone()).collect();
     // How often a value stands there makes no difference to how many there are.
-    if !function.params.distinct && !matches!(function.func.name(), "approx_distinct" | "grouping")
-    {
+    if !function.params.distinct && function.func.name() != "approx_distinct" {
         joins.extend(private.multiplied());
     }
     joins

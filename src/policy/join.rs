@@ -185,7 +185,8 @@ impl Sides<'_> {
             return Err(refusal(
                 Code::NotAllowed,
                 format!("a join of {names} takes NULL for a person"),
-            ));
+            )
+            .hint("join with `=`; the rows that `k_anonymise` publishes are an owner's to publish, and `k_anonymise_report` says what a release would be"));
         }
         match self.join.join_type {
             JoinType::Inner => Ok(!left.supports.is_empty()),

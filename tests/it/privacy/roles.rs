@@ -355,6 +355,15 @@ const ANALYSES: &[(&str, Compared)] = &[
         "SELECT total > 0 AS is_some FROM pareto_summary(unit_sales_of_skus, id => sku, value => s)",
         Compared::Not,
     ),
+    (
+        "SELECT classes, k_real, k_unit_real, suppressed_units, max_risk, levels FROM k_anonymise_report(customers, k => 20, quasi => [country_code, city])",
+        Compared::Part,
+    ),
+    (
+        "SELECT * FROM k_anonymity(customers, quasi => [country_code], unit => customer_id)",
+        Compared::Part,
+    ),
+    ("SELECT * FROM reid_risk(customers, quasi => [country_code, city])", Compared::Part),
 ];
 
 #[derive(Clone, Copy, PartialEq)]
@@ -398,5 +407,10 @@ fn every_analysis_is_useful_to_an_analyst() {
             assert_eq!(code_of(&error), Some("PRIV001"), "{sql}: {error}");
             assert!(error.hints.iter().any(|h| h.contains("GROUP BY")), "{sql}: {:?}", error.hints);
         }
+        // Rows are an owner's to publish.
+        let rows = "SELECT * FROM k_anonymise(customers, k => 20, quasi => [country_code, city])";
+        let error: Error = analyst.query(rows).await.expect_err("gives rows");
+        assert!(error.hints.iter().any(|h| h.contains("k_anonymise_report")), "{error}");
+        owner.query(rows).await.expect("is allowed");
     });
 }

@@ -168,3 +168,11 @@ SELECT p.product_type, sum(l.quantity * p.price) AS worth FROM order_lines AS l 
 SELECT country_code, sum(pageviews) AS views FROM (SELECT c.country_code, o.pageviews FROM customers AS c JOIN orders AS o USING (customer_id) WHERE o.channel = 'web' UNION ALL SELECT c.country_code, o.pageviews FROM customers AS c JOIN orders AS o USING (customer_id) WHERE o.channel = 'search') AS u GROUP BY country_code
 -- duckdb
 SELECT country_code, sum(pageviews) AS views FROM (SELECT c.customer_id, o.channel, c.country_code, o.pageviews FROM customers AS c JOIN orders AS o USING (customer_id) WHERE o.channel IN ('web', 'search')) AS u GROUP BY country_code HAVING count(DISTINCT CASE channel WHEN 'web' THEN customer_id END) >= 5 AND count(DISTINCT CASE channel WHEN 'search' THEN customer_id END) >= 5
+
+SELECT date_part('month', created_timestamp) AS m, grouping(date_part('month', created_timestamp)) AS g, count(*) AS n FROM orders WHERE channel = 'search' AND created_timestamp < '2025-10-01' GROUP BY ROLLUP (date_part('month', created_timestamp))
+-- duckdb
+SELECT date_part('month', created_timestamp) AS m, grouping(date_part('month', created_timestamp)) AS g, count(*) AS n FROM orders WHERE channel = 'search' AND created_timestamp < '2025-10-01' GROUP BY ROLLUP (date_part('month', created_timestamp)) HAVING count(DISTINCT customer_id) >= 5
+
+SELECT city, grouping(city) AS g, count(*) AS n FROM customers GROUP BY city
+-- duckdb
+SELECT city, 0, count(*) AS n FROM customers GROUP BY city HAVING count(DISTINCT customer_id) >= 5
