@@ -10,12 +10,15 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::ScalarValue;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_expr::scalar_subquery::ScalarSubqueryExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
@@ -75,9 +78,13 @@ impl PhysicalOptimizerRule for ShareSubplans {
 /// By what a computation is known to be equal to another.
 #[derive(PartialEq)]
 struct Identity {
-    /// The plan as it is shown, with the types of its columns.
+    /// The plan as it is shown, with the types of its columns, and names of the planner's making renumbered.
     text: String,
-    /// What the text does not tell apart: the subqueries whose values it reads,
+    /// What the text does not tell apart: the names of the result,
+    schema: SchemaRef,
+    /// constants, which stand there without quotes, from columns, which are none,
+    constants: Vec<Option<ScalarValue>>,
+    /// the subqueries whose values it reads,
     subqueries: Vec<Arc<dyn PhysicalExpr>>,
     /// and of the filters that its own operators fill at run time those that it reads, by who fills them.
     filters: Vec<usize>,
@@ -93,7 +100,7 @@ fn identity(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Identity>> {
         return Ok(None);
     }
     let mut only_files = true;
-    let (mut subqueries, mut filled, mut read) = (vec![], vec![], vec![]);
+    let (mut subqueries, mut filled, mut read, mut constants) = (vec![], vec![], vec![], vec![]);
     node.apply(|node| {
         if node.children().is_empty() {
             let scan = node.downcast_ref::<DataSourceExec>();
@@ -110,6 +117,11 @@ fn identity(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Identity>> {
                     subqueries.push(Arc::clone(expression));
                 }
                 read.extend(expression.expression_id());
+                if let Some(constant) = expression.downcast_ref::<Literal>() {
+                    constants.push(Some(constant.value().clone()));
+                } else if expression.children().is_empty() {
+                    constants.push(None);
+                }
                 Ok(TreeNodeRecursion::Continue)
             })
         })
@@ -130,7 +142,32 @@ fn identity(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Identity>> {
     };
     let all_seen =
         shown("scalar_subquery(") <= subqueries.len() && shown("DynamicFilter") <= read.len();
-    Ok(filters.filter(|_| all_seen).map(|filters| Identity { text, subqueries, filters }))
+    let (text, schema) = (renumbered(&text), node.schema());
+    let identity = |filters| Identity { text, schema, constants, subqueries, filters };
+    Ok(filters.filter(|_| all_seen).map(identity))
+}
+
+/// The names that the planner makes up are numbered on and on, in each copy of a plan from where the one before has ended.
+const MADE_UP: [&str; 2] = ["__common_expr_", "__datafusion_extracted_"];
+
+/// A plan's text with these numbers in the order in which they stand there.
+fn renumbered(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut seen: Vec<&str> = vec![];
+    let mut rest = text;
+    while let Some((at, prefix)) = MADE_UP.iter().filter_map(|p| Some((rest.find(p)?, p))).min() {
+        let (before, name) = rest.split_at(at);
+        let digits = name[prefix.len()..].bytes().take_while(u8::is_ascii_digit).count();
+        let (name, after) = name.split_at(prefix.len() + digits);
+        let place = seen.iter().position(|s| *s == name).unwrap_or_else(|| {
+            seen.push(name);
+            seen.len() - 1
+        });
+        shown.push_str(before);
+        shown.push_str(&format!("{prefix}{place}"));
+        rest = after;
+    }
+    shown + rest
 }
 
 #[cfg(test)]
@@ -240,6 +277,36 @@ mod tests {
         let other = both("min(v) + 1", "max(v) - 1");
         assert!(!text(&engine, &format!("EXPLAIN {other}")).await.contains("SharedExec"));
         assert!(text(&engine, &other).await.contains("| 0 "), "{}", text(&engine, &other).await);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn made_up_names_do_not_tell_plans_apart_and_constants_do() {
+        let folder = tempfile::tempdir().expect("a folder");
+        big_table(folder.path()).await;
+        let engine = engine(folder.path(), None, 2).await;
+        // The planner makes up a name for what stands there twice, another in each copy.
+        let sql = TWICE.replace(
+            "sum(v) AS v, count",
+            "sum(CASE WHEN v * 7 > 50 THEN v * 7 ELSE 0 END) AS v, count",
+        );
+        let plan = text(&engine, &format!("EXPLAIN {sql}")).await;
+        assert!(plan.contains("__common_expr_2"), "{plan}");
+        assert_eq!(plan.matches("SharedExec").count(), 2, "{plan}");
+        // 7 · (8 + … + 400,000).
+        assert!(text(&engine, &sql).await.contains("| 200000 | 560001399804 |"));
+        // A column and a constant that is shown in the same way.
+        let groups = |what: &str| {
+            format!("(SELECT k, count(*) AS n FROM big WHERE lower(k) = {what} GROUP BY k)")
+        };
+        let sql = |a: &str, b: &str| {
+            format!(
+                "SELECT x.n, y.n FROM (SELECT count(*) AS n FROM {}) AS x, (SELECT count(*) AS n FROM {}) AS y",
+                groups(a),
+                groups(b)
+            )
+        };
+        let found = text(&engine, &sql("k", "'k@0'")).await;
+        assert!(found.contains("| 200000 | 0 |"), "{found}");
     }
 
     #[tokio::test]
