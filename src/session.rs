@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::CatalogProviderList;
+use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::memory_pool::{FairSpillPool, PeakRecordingPool, TrackConsumersPool};
@@ -137,6 +138,9 @@ impl Shared {
         options.sql_parser.collect_spans = true;
         options.execution.parquet.pushdown_filters = true;
         options.execution.parquet.reorder_filters = true;
+        // A file for each batch that a repartition spills: with two open files its reader may wait for one while what it
+        // needs is in the other, for ever (apache/datafusion#24883, mended after 55.2).
+        options.execution.max_spill_file_size_bytes = ConfigNonZeroUsize::try_new(1)?;
         let state = SessionStateBuilder::new()
             .with_config(settings)
             .with_runtime_env(Arc::clone(&self.runtime))
@@ -203,4 +207,32 @@ fn most_of_the_machine() -> Option<usize> {
     let line = text.lines().find(|l| l.starts_with("MemTotal:"))?;
     let kilobytes: usize = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kilobytes * 1024 / 5 * 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::Engine;
+    use crate::config::Config;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn repartitions_that_spill_do_not_wait_for_each_other() {
+        let config = Config {
+            threads: Some(2),
+            batch_size: Some(1024),
+            memory_limit: Some(4_000_000),
+            ..Config::default()
+        };
+        let sql = "SELECT count(*), max(s) FROM (SELECT a.c, sum(a.v - coalesce(b.v, 0)) AS s \
+            FROM (SELECT concat(repeat('k', 20), value) AS k, concat('customer', value % 50000) AS c, value AS v FROM generate_series(1, 200000)) AS a \
+            LEFT JOIN (SELECT k, sum(v) AS v FROM (SELECT concat(repeat('k', 20), value % 150000) AS k, value AS v FROM generate_series(1, 200000)) GROUP BY k) AS b \
+            ON a.k = b.k GROUP BY a.c)";
+        for _ in 0..30 {
+            let engine = Engine::open(&config).await.expect("opens");
+            // It may say that the memory is not enough. It may not wait for ever.
+            let ended = tokio::time::timeout(Duration::from_secs(120), engine.query(sql)).await;
+            ended.expect("ends").expect_err("is more than the memory");
+        }
+    }
 }
