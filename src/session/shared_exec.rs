@@ -10,6 +10,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 use arrow::array::RecordBatch;
 use datafusion::common::runtime::SpawnedTask;
@@ -77,11 +78,15 @@ impl Shared {
         let filled = Arc::downgrade(&buffer);
         *held(&buffer.task) = Some(SpawnedTask::spawn(async move {
             let mut stream = stream;
-            loop {
+            for batches in 1.. {
                 let next = stream.next().await;
                 let Some(buffer) = filled.upgrade() else { return };
                 if buffer.push(next) {
                     return;
+                }
+                if batches % SEGMENT == 0 {
+                    drop(buffer);
+                    step_aside().await;
                 }
             }
         }));
@@ -220,6 +225,20 @@ impl Buffer {
     }
 }
 
+/// Puts this task at the end of its thread's queue, from where an idle thread may take it. Of two tasks that one thread
+/// wakes, the second waits for that thread, however long the first one keeps it.
+async fn step_aside() {
+    let mut aside = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut aside, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// What a batch holds, without the rest of the larger batch that it may be a slice of.
 fn size(batch: &RecordBatch) -> usize {
     batch
@@ -323,6 +342,9 @@ impl ExecutionPlan for SharedExec {
         let buffer = self.shared.buffer(partition, &context)?;
         let reader = self.reader;
         let segments = stream::try_unfold((buffer, 0), move |(buffer, place)| async move {
+            if place == 0 {
+                step_aside().await;
+            }
             let Some(segment) = buffer.segment(reader, place).await? else {
                 return Ok::<_, DataFusionError>(None);
             };
