@@ -106,7 +106,8 @@ WITH converted AS (
 
 touched AS (
     SELECT
-        touchpoint_id, local_time(event_timestamp, tz) AS event_timestamp, touch_customer_id, channel, campaign,
+        touchpoint_id, local_time(event_timestamp, tz) AS event_timestamp, touch_customer_id, campaign,
+        channel IN (direct_channel, '(direct)') AS is_direct,
         CASE
             WHEN level = 'campaign' THEN concat(coalesce(channel, '(unknown)'), ' / ', coalesce(campaign, '(none)'))
             WHEN level = 'source_medium' THEN concat(coalesce(source, '(none)'), ' / ', coalesce(medium, '(none)'))
@@ -121,12 +122,12 @@ touched AS (
 history AS (
     SELECT
         customer_id, created_timestamp AS at, (SELECT nullif(touchpoint_id, touchpoint_id) FROM touchpoints WHERE false) AS touchpoint_id,
-        CAST(NULL AS VARCHAR) AS channel, CAST(NULL AS VARCHAR) AS unit, CAST(NULL AS VARCHAR) AS campaign,
+        CAST(NULL AS BOOLEAN) AS is_direct, CAST(NULL AS VARCHAR) AS unit, CAST(NULL AS VARCHAR) AS campaign,
         order_id, net_sales AS revenue, margin
     FROM converted
     UNION ALL
     SELECT
-        touch_customer_id AS customer_id, event_timestamp AS at, touchpoint_id, channel, unit, campaign,
+        touch_customer_id AS customer_id, event_timestamp AS at, touchpoint_id, is_direct, unit, campaign,
         NULL AS order_id, NULL AS revenue, NULL AS margin
     FROM touched
     WHERE touch_customer_id IS NOT NULL
@@ -139,7 +140,7 @@ touch_lists AS (
         touch_credits(
             at, touchpoint_id, unit,
             CASE WHEN given(campaign) THEN campaign ELSE CAST(NULL AS VARCHAR) END,
-            channel IN (direct_channel, '(direct)'), order_id, revenue,
+            is_direct, order_id, revenue,
             CASE WHEN given(order_margins) THEN margin ELSE CAST(NULL AS DECIMAL(18, 4)) END,
             CASE WHEN conversion_period IS NULL THEN CAST(NULL AS TIMESTAMP) ELSE date_trunc(coalesce(conversion_period, 'day'), at) END,
             model, path, exclude_direct, reset_after_conversion, lookback, CASE WHEN least(weights[1], weights[3]) >= 0 AND weights[1] + weights[3] <= 1 THEN weights[1] ELSE 0 END,
@@ -157,7 +158,7 @@ journey_lists AS (
         journey_credits(
             at, touchpoint_id, unit,
             CASE WHEN given(campaign) THEN campaign ELSE CAST(NULL AS VARCHAR) END,
-            channel IN (direct_channel, '(direct)'), order_id, revenue,
+            is_direct, order_id, revenue,
             CASE WHEN given(order_margins) THEN margin ELSE CAST(NULL AS DECIMAL(18, 4)) END,
             CAST(NULL AS TIMESTAMP),
             model, path, exclude_direct, reset_after_conversion, lookback, CASE WHEN least(weights[1], weights[3]) >= 0 AND weights[1] + weights[3] <= 1 THEN weights[1] ELSE 0 END,
