@@ -48,7 +48,7 @@ const COLUMNS: [(&str, &str); 2] = [
 fn main() {
     // `cargo test --benches` only wants to know that it runs.
     let rows: u64 = if std::env::args().any(|a| a == "--bench") { 10_000_000 } else { 20_000 };
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("serve-bench");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("serve-bench-snappy");
     fs::create_dir_all(&folder).expect("a folder");
     let python = python();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -57,7 +57,7 @@ fn main() {
         runtime.block_on(make(&file, rows));
     }
     let mut server = Command::new(env!("CARGO_BIN_EXE_comptoir"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .args(["serve", "--anonymous", "writer", "--listen", "127.0.0.1:0", "--data"])
         .arg(&file)
         .current_dir(&folder)
         .stderr(Stdio::piped())
@@ -70,12 +70,17 @@ fn main() {
         assert!(said.read_line(&mut line).expect("it speaks") > 0, "the server ended");
     }
     let ours = line.trim().trim_start_matches("listening on ").to_string();
+    // What the server costs shows where the engine has nothing to do; reading the file comes on top.
+    let held = format!("CREATE TABLE held AS SELECT * FROM lines_{rows}");
+    measure(&python, &["do", &ours, "", &held]);
     for (name, columns) in COLUMNS {
         let sql = format!("SELECT {columns} FROM lines_{rows}");
         let plain = runtime.block_on(plain(&file, columns, rows));
         println!("{name}: {rows} rows");
         measure(&python, &["rows", &format!("grpc://{plain}"), "one batch again and again", &sql]);
-        measure(&python, &["rows", &ours, "comptoir", &sql]);
+        let held = format!("SELECT {columns} FROM held");
+        measure(&python, &["rows", &ours, "comptoir, a table held", &held]);
+        measure(&python, &["rows", &ours, "comptoir, a Parquet file", &sql]);
     }
     measure(&python, &["latency", &ours, "comptoir", &format!("SELECT * FROM lines_{rows}")]);
     server.kill().expect("it ends");
@@ -88,14 +93,14 @@ fn measure(python: &Path, arguments: &[&str]) {
     assert!(status.success());
 }
 
-/// A table of numbers and words, none of which repeat too nicely.
+/// A table of numbers and words, none of which repeat too nicely, compressed as most writers of Parquet do.
 async fn make(file: &Path, rows: u64) {
     let engine = Engine::open(&Config::default()).await.expect("opens");
     let sql = format!(
         "COPY (SELECT value AS id, CAST(value * 7919 % 13 AS INT) AS quantity, value % 99991 / 100.0 AS price,
             to_timestamp_seconds(1704067200 + value) AS created,
             'sku-' || CAST(value * 104729 % 5000 AS VARCHAR) AS sku
-         FROM generate_series(1, {rows})) TO '{}'",
+         FROM generate_series(1, {rows})) TO '{}' OPTIONS (compression 'snappy')",
         file.display()
     );
     engine.query(&sql).await.expect("is written");

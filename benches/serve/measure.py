@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # SPDX-FileCopyrightText: The Comptoir authors
-"""What a client sees of a server's speed: usage measure.py rows|latency URI NAME SQL."""
+"""What a client sees of a server's speed: usage measure.py do|rows|latency URI NAME SQL."""
 
 import statistics
 import sys
@@ -11,7 +11,9 @@ import adbc_driver_flightsql.dbapi as dbapi
 what, uri, name, sql = sys.argv[1:]
 options = {"adbc.flight.sql.rpc.with_cookie_middleware": "true"}
 with dbapi.connect(uri, db_kwargs=options, autocommit=True) as connection, connection.cursor() as cursor:
-    if what == "rows":
+    if what == "do":
+        cursor.execute(sql)
+    elif what == "rows":
         best = 0
         for _ in range(5):
             start = time.perf_counter()
