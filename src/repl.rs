@@ -40,6 +40,7 @@ const LAST: &str = "_";
 /// Reads and runs until the end of the input. Ctrl-C gives up the statement and keeps the session.
 pub fn run(engine: Arc<Engine>, output: &Output) -> LocalBoxFuture<'_, Result<()>> {
     Box::pin(async move {
+        end_with_terminal()?;
         let terminal = std::io::stderr().is_terminal();
         let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
         let tables = engine.tables().len();
@@ -86,6 +87,20 @@ pub fn run(engine: Arc<Engine>, output: &Output) -> LocalBoxFuture<'_, Result<()
             }
         }
     })
+}
+
+/// An editor whose terminal is gone would ask it for ever. The signal that says so may have been ignored for us, as
+/// `nohup` does.
+fn end_with_terminal() -> Result<()> {
+    #[cfg(unix)]
+    {
+        let mut gone = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
+        tokio::spawn(async move {
+            gone.recv().await;
+            std::process::exit(129);
+        });
+    }
+    Ok(())
 }
 
 /// Where lines come from.

@@ -11,6 +11,7 @@ mod terminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use comptoir::demo::{self, Format, Options};
 use terminal::Terminal;
@@ -397,4 +398,18 @@ fn what_is_piped_in_runs_as_a_script() {
     let bad = run("SELECT 1 AS a;\nSELECT nope;\nSELECT 3 AS c;");
     assert_eq!((bad.status.code(), bad.stdout.as_slice()), (Some(1), &b"a\n1\n"[..]));
     assert_eq!(run("SELECT 1 AS a;\nSELECT (;").status.code(), Some(2));
+}
+
+#[test]
+fn a_terminal_that_is_gone_ends_the_prompt() {
+    let home = home();
+    drop(Terminal::start(home.path(), WIDE, "", &[]));
+    let start = Instant::now();
+    let works_here = |process: std::fs::DirEntry| {
+        std::fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == home.path())
+    };
+    while std::fs::read_dir("/proc").expect("is readable").flatten().any(works_here) {
+        assert!(start.elapsed() < Duration::from_secs(30), "it is still at work");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

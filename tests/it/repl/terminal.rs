@@ -57,7 +57,9 @@ impl Terminal {
         variables: &[(&str, &str)],
     ) -> Self {
         let program = env!("CARGO_BIN_EXE_comptoir");
-        let line = format!("stty rows {rows} cols {columns}; exec '{program}' {arguments}");
+        // As under `nohup`: the program has to see for itself that its terminal is gone.
+        let line =
+            format!("stty rows {rows} cols {columns}; trap '' HUP; exec '{program}' {arguments}");
         let mut command = Command::new("script");
         command
             .args(["-q", "-f", "-e", "-c", &line, "/dev/null"])
