@@ -33,6 +33,7 @@ mod kind;
 pub(crate) mod layer;
 mod options;
 pub(crate) mod planned;
+mod real_path;
 mod row_group;
 mod scan;
 mod sniff;
@@ -47,6 +48,7 @@ mod view;
 
 pub use failure::explain_failure;
 pub use options::{Columns, Compression, Format, TableOptions, Words};
+pub(crate) use real_path::real_path;
 pub use stamp::{Stamp, Stamped};
 pub(crate) use stamp::{overlap, place_of, places_read, shown as shown_place, stamp};
 
@@ -292,7 +294,7 @@ fn register(ctx: &SessionContext, ready: Vec<Ready>) -> Result<Vec<String>> {
 }
 
 /// A path on this machine's file system; `None` for an address elsewhere.
-fn local_path(text: &str) -> Option<PathBuf> {
+pub(crate) fn local_path(text: &str) -> Option<PathBuf> {
     if let Some((scheme, _)) = text.split_once("://") {
         return if scheme == "file" {
             url::Url::parse(text).ok()?.to_file_path().ok()

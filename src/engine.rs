@@ -253,17 +253,16 @@ impl Engine {
 
     /// A file that waits to be published still has its old content: reading it now would give old numbers.
     fn refuse_unpublished(&self, plan: &LogicalPlan) -> Result<()> {
-        let Some(held) = self.held() else { return Ok(()) };
         if let LogicalPlan::Dml(dml) = plan
             && catalog::is_on_disk(&dml.target)
         {
             return Err(Error::query(format!(
-                "`{}` is a table of files, and rows cannot be added to it and wait for the script's end",
+                "`{}` is a table of files, and a failure would leave some of the rows in it",
                 dml.table_name
             ))
-            .hint("write a folder of its own for each run: `COPY (…) TO 'table/day=2026-11-21/'`, which a second run replaces")
-            .hint("or run with `--publish each`, and rows that are added twice are there twice"));
+            .hint("write a folder of its own for each run: `COPY (…) TO 'table/day=2026-11-21/'`, which a second run replaces"));
         }
+        let Some(held) = self.held() else { return Ok(()) };
         let targets = held.targets();
         if targets.is_empty() {
             return Ok(());

@@ -21,6 +21,7 @@ use futures::StreamExt;
 use url::Url;
 
 mod meter;
+mod partition;
 mod progress;
 
 pub use meter::Meter;
@@ -167,11 +168,11 @@ impl Rows {
                 if let Some(staging) = self.staging.take() {
                     let outputs = match &staging.remote {
                         Some(target) => Output::group_objects(staging.store.take_objects(), target),
-                        None => Output::group(staging.store.take(), &staging.roots),
+                        None => Output::group(staging.store.take(), &staging.roots)?,
                     };
                     self.bytes = outputs.iter().map(Output::bytes).sum();
                     match &self.held {
-                        Some(held) => held.add(outputs),
+                        Some(held) => held.add(outputs)?,
                         None => drop(sink::publish(outputs).await?),
                     }
                 }
@@ -222,22 +223,26 @@ fn stage(ctx: &SessionContext, plan: LogicalPlan) -> Result<(LogicalPlan, Option
     let mut remote = None;
     let plan = plan
         .transform_down(|node| match node {
-            LogicalPlan::Copy(copy) => match staged_url(&copy.output_url, &scheme) {
-                Some((path, output_url)) => {
-                    if path.is_dir() {
-                        sink::may_replace(&path)?;
+            LogicalPlan::Copy(copy) => {
+                let copy = partition::with_written_keys(copy)?;
+                let output_url = match staged_url(&copy.output_url, &scheme) {
+                    Some((path, output_url)) => {
+                        if path.is_dir() {
+                            sink::may_replace(&path)?;
+                        }
+                        roots.push(path);
+                        output_url
                     }
-                    roots.push(path);
-                    Ok(Transformed::yes(LogicalPlan::Copy(CopyTo { output_url, ..copy })))
-                }
-                None => {
-                    let target = Target::of(&copy.output_url)?;
-                    let output_url = format!("{scheme}://{}", target.url.path());
-                    roots.push(target.path.clone());
-                    remote = Some(target);
-                    Ok(Transformed::yes(LogicalPlan::Copy(CopyTo { output_url, ..copy })))
-                }
-            },
+                    None => {
+                        let target = Target::of(&copy.output_url)?;
+                        let output_url = format!("{scheme}://{}", target.url.path());
+                        roots.push(target.path.clone());
+                        remote = Some(target);
+                        output_url
+                    }
+                };
+                Ok(Transformed::yes(LogicalPlan::Copy(CopyTo { output_url, ..copy })))
+            }
             other => Ok(Transformed::no(other)),
         })?
         .data;
@@ -253,18 +258,16 @@ fn stage(ctx: &SessionContext, plan: LogicalPlan) -> Result<(LogicalPlan, Option
     Ok((plan, Some(Staging { store, roots, remote, url, ctx: ctx.clone() })))
 }
 
-/// The target as a URL of the staging store, or `None` for a target that is not on this machine.
+/// The target as a path and as a URL of the staging store, or `None` for a target that is not on this machine.
 fn staged_url(target: &str, scheme: &str) -> Option<(PathBuf, String)> {
-    let path = match Url::parse(target) {
-        Ok(url) if url.scheme() == "file" => url.to_file_path().ok()?,
-        Ok(_) => return None,
-        Err(_) => std::path::absolute(target).ok()?,
-    };
+    let path = catalog::local_path(target)?;
     let is_folder = target.ends_with('/') || path.is_dir();
+    // What a link leads to is written, and not the link.
+    let path = catalog::real_path(&path);
     let url = if is_folder { Url::from_directory_path(&path) } else { Url::from_file_path(&path) }
         .ok()?;
     let url = format!("{scheme}://{}", url.path());
-    Some((path.components().collect(), url))
+    Some((path, url))
 }
 
 #[cfg(test)]
@@ -278,5 +281,16 @@ mod tests {
         assert_eq!(url("/tmp/none/").as_deref(), Some("s:///tmp/none/"));
         assert_eq!(url("file:///tmp/x.parquet").as_deref(), Some("s:///tmp/x.parquet"));
         assert_eq!(staged_url("s3://bucket/x.parquet", "s"), None);
+    }
+
+    #[test]
+    fn the_path_and_the_url_of_a_target_are_the_same_place() {
+        for (target, path, url) in [
+            ("/none/a/../x.csv", "/none/x.csv", "s:///none/x.csv"),
+            ("/none/a%20b.csv", "/none/a%20b.csv", "s:///none/a%2520b.csv"),
+            ("/none/at:1.csv", "/none/at:1.csv", "s:///none/at:1.csv"),
+        ] {
+            assert_eq!(staged_url(target, "s"), Some((PathBuf::from(path), url.to_string())));
+        }
     }
 }

@@ -84,11 +84,10 @@ pub(crate) fn places_read(plan: &LogicalPlan) -> Vec<String> {
 /// The URL of what `COPY … TO` is told to write.
 pub(crate) fn place_of(target: &str) -> Result<String> {
     if store::is_remote(target) {
-        return Ok(target.to_string());
+        return Ok(store::parse(target)?.to_string());
     }
     let wrong = || Error::usage(format!("`{target}` cannot be written as a URL"));
-    let path = super::local_path(target).ok_or_else(wrong)?;
-    let path = std::path::absolute(path)?.components().collect::<std::path::PathBuf>();
+    let path = super::real_path(&super::local_path(target).ok_or_else(wrong)?);
     let folder = target.ends_with('/') || path.is_dir();
     let url = if folder { Url::from_directory_path(path) } else { Url::from_file_path(path) };
     Ok(url.map_err(|()| wrong())?.to_string())

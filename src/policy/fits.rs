@@ -3,7 +3,7 @@
 
 //! What the policy says against what there is: its tables and columns, and the files that stand behind them.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
@@ -14,6 +14,7 @@ use datafusion::prelude::SessionContext;
 use super::declarations::{self, Declarations, Owner};
 use super::guarded::{self, Guarded};
 use super::{Policy, persons, rows, statements};
+use crate::catalog::real_path;
 use crate::error::{Error, Result};
 
 impl Policy {
@@ -51,22 +52,6 @@ pub(super) async fn protected_paths(
     paths.extend(declared.audit.iter().map(|audit| audit.folder.clone()));
     paths.extend(declared.file.clone());
     Ok(paths.iter().map(|path| real_path(path)).collect())
-}
-
-/// The path without links, as far as it is there, and without `..`: a folder that is not there yet may be made on the way.
-fn real_path(path: &Path) -> PathBuf {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    let mut real = PathBuf::new();
-    for part in absolute.components() {
-        match part {
-            Component::ParentDir => drop(real.pop()),
-            Component::CurDir => {}
-            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => real.push(part),
-        }
-        // A link is followed where it stands: `..` behind it starts at what it leads to.
-        real = real.canonicalize().unwrap_or(real);
-    }
-    real
 }
 
 /// Finds columns that the policy names and the table does not have, or that cannot be what it says.
@@ -148,25 +133,4 @@ pub(super) fn check_consent(declared: &Declarations, tables: &rows::Tables) -> R
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_the_same_however_it_is_written() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let data = folder.path().canonicalize().expect("is there").join("data");
-        std::fs::create_dir(&data).expect("is made");
-        std::os::unix::fs::symlink(&data, folder.path().join("link")).expect("is linked");
-        let file = data.join("customers.parquet");
-        for way in
-            ["data/customers.parquet", "data/not/../customers.parquet", "link/./customers.parquet"]
-        {
-            assert_eq!(real_path(&folder.path().join(way)), file, "{way}");
-        }
-        let out = real_path(&folder.path().join("link/../customers.parquet"));
-        assert_eq!(out, folder.path().canonicalize().expect("is there").join("customers.parquet"));
-    }
 }

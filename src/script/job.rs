@@ -335,7 +335,7 @@ impl Job<'_> {
         let one = one.finish(self.output)?;
         self.report.published = match held {
             Some(held) => {
-                held.add(one);
+                held.add(one)?;
                 self.engine.publish().await?
             }
             None => crate::sink::publish(one.into_iter().collect()).await?,

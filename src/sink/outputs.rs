@@ -9,6 +9,7 @@
 //! ones, never some of each. No system call renames several outputs at once: a kill between two of these renames leaves
 //! the later outputs as they were, whole and old, until the script is run again.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::lock::{self, Lock};
 use super::remote::{Folder, Object, Target};
-use super::staged::{Prepared, StagedFile, cannot, folder_of, hidden_name, sweep};
+use super::staged::{Prepared, StagedFile, cannot, folder_of, hidden_name, sweep, sync_all};
 use crate::error::{Error, Result};
 
 /// The file that says which files of a folder are ours.
@@ -60,14 +61,17 @@ pub struct Published {
 
 impl Output {
     /// Groups a statement's files under the folders it was told to write.
-    pub(crate) fn group(files: Vec<StagedFile>, roots: &[PathBuf]) -> Vec<Output> {
+    pub(crate) fn group(files: Vec<StagedFile>, roots: &[PathBuf]) -> Result<Vec<Output>> {
         let mut outputs: Vec<Output> = vec![];
         for file in files {
-            let root = roots.iter().find(|r| file.target() != *r && file.target().starts_with(r));
-            let Some(root) = root else {
+            let Some(root) = roots.iter().find(|root| file.target().starts_with(root)) else {
+                let target = file.target().display();
+                return Err(Error::query(format!("`{target}` is not what was to be written")));
+            };
+            if file.target() == root {
                 outputs.push(Output::File(file));
                 continue;
-            };
+            }
             let same = outputs.iter_mut().find_map(|output| match output {
                 Output::Folder { root: other, files } if other == root => Some(files),
                 _ => None,
@@ -83,7 +87,7 @@ impl Output {
                 outputs.push(Output::Folder { root: root.clone(), files: vec![] });
             }
         }
-        outputs
+        Ok(outputs)
     }
 
     /// Groups a statement's objects under the folder that it was told to write.
@@ -154,9 +158,20 @@ impl Output {
 pub struct Outputs(Mutex<Vec<Output>>);
 
 impl Outputs {
-    /// Adds outputs.
-    pub fn add(&self, outputs: impl IntoIterator<Item = Output>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(outputs);
+    /// Adds outputs, which must not lie in each other: one of two would be lost, and which of them is not said anywhere.
+    pub fn add(&self, outputs: impl IntoIterator<Item = Output>) -> Result<()> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for output in outputs {
+            let new = output.target();
+            let old = all.iter().map(Output::target);
+            if let Some(old) =
+                old.into_iter().find(|old| new.starts_with(old) || old.starts_with(new))
+            {
+                return Err(overlapping(old, new));
+            }
+            all.push(output);
+        }
+        Ok(())
     }
 
     /// Where they will appear.
@@ -169,6 +184,16 @@ impl Outputs {
     pub fn take(&self) -> Vec<Output> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+fn overlapping(old: &Path, new: &Path) -> Error {
+    let new = new.display();
+    let what = match old.display().to_string() {
+        old if old == new.to_string() => format!("`{new}` is written twice"),
+        old => format!("`{new}` and `{old}` lie in each other"),
+    };
+    Error::usage(format!("{what}, and both would appear at the end"))
+        .hint("give each a place of its own, or run with `--publish each`")
 }
 
 /// Makes outputs appear, all prepared before the first is seen.
@@ -280,15 +305,19 @@ impl NewFolder {
         let parent = folder_of(&root).to_path_buf();
         let build = || -> io::Result<Self> {
             fs::create_dir_all(&parent)?;
-            sweep(&root, &parent);
+            sweep(&parent);
             let hidden = hidden_name(&root, &parent);
             fs::create_dir(&hidden)?;
+            if let Ok(old) = fs::metadata(&root) {
+                fs::set_permissions(&hidden, old.permissions())?;
+            }
             let opened = File::open(&hidden)?;
             lock::take(&opened);
             // From here on it is removed when something fails.
             let folder = Self { hidden: Some(hidden.clone()), root: root.clone(), _lock: opened };
             let mut listed: Vec<(String, u64)> = vec![];
             let mut folders = vec![hidden.clone()];
+            let mut placed = vec![];
             for mut file in files {
                 let within = file.target().strip_prefix(&root).map_err(io::Error::other)?;
                 let path = hidden.join(within);
@@ -299,8 +328,10 @@ impl NewFolder {
                     fs::create_dir_all(parent)?;
                     folders.push(parent.to_path_buf());
                 }
-                file.place(&path)?;
+                file.link(&path)?;
+                placed.push(file);
             }
+            sync_all(&placed)?;
             listed.sort();
             let manifest = File::create(hidden.join(MANIFEST))?;
             serde_json::to_writer_pretty(&manifest, &manifest_of(&listed))?;
@@ -324,6 +355,9 @@ impl NewFolder {
 
     /// Makes sure that the rename outlives a power cut; the old folder is removed when this ends.
     fn finish(self) -> Result<()> {
+        if let Some(old) = &self.hidden {
+            rescue(old, &self.root).map_err(|e| cannot(&self.root, &e))?;
+        }
         let synced = File::open(folder_of(&self.root)).and_then(|folder| folder.sync_all());
         synced.map_err(|e| cannot(&self.root, &e))
     }
@@ -335,6 +369,17 @@ impl Drop for NewFolder {
             let _ = fs::remove_dir_all(hidden);
         }
     }
+}
+
+/// What somebody has put into the old folder since it was looked at goes on in the new one.
+fn rescue(old: &Path, new: &Path) -> io::Result<()> {
+    for file in strangers(old)? {
+        let Ok(within) = file.strip_prefix(old) else { continue };
+        let kept = new.join(within);
+        fs::create_dir_all(folder_of(&kept))?;
+        fs::rename(&file, &kept)?;
+    }
+    Ok(())
 }
 
 pub(super) fn manifest_of(files: &[(String, u64)]) -> Value {
@@ -359,25 +404,29 @@ pub(crate) fn may_replace(root: &Path) -> Result<()> {
         ))
         .hint("write to a folder of its own, or empty this one")
     };
-    let mut found = vec![];
-    walk(root, &mut found).map_err(|e| cannot(root, &e))?;
-    if found.is_empty() {
-        return Ok(());
-    }
-    let manifest = fs::read(root.join(MANIFEST)).ok();
-    let manifest: Option<Value> = manifest.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let listed: Vec<PathBuf> = manifest
-        .as_ref()
-        .and_then(|m| m["files"].as_array())
-        .map(|files| files.iter().filter_map(|f| Some(root.join(f["path"].as_str()?))).collect())
-        .unwrap_or_default();
-    match found.iter().find(|f| **f != root.join(MANIFEST) && !listed.contains(f)) {
+    match strangers(root).map_err(|e| cannot(root, &e))?.first() {
         Some(file) => {
             let name = file.strip_prefix(root).unwrap_or(file).display().to_string();
             Err(strange(format!("`{name}`")))
         }
         None => Ok(()),
     }
+}
+
+/// The files of a folder that its manifest does not list.
+fn strangers(root: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = vec![];
+    walk(root, &mut found)?;
+    let manifest = fs::read(root.join(MANIFEST)).ok();
+    let manifest: Option<Value> = manifest.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let mut ours: HashSet<PathBuf> = manifest
+        .as_ref()
+        .and_then(|m| m["files"].as_array())
+        .map(|files| files.iter().filter_map(|f| Some(root.join(f["path"].as_str()?))).collect())
+        .unwrap_or_default();
+    ours.insert(root.join(MANIFEST));
+    found.retain(|file| !ours.contains(file));
+    Ok(found)
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
@@ -434,7 +483,7 @@ mod tests {
     fn folder_with(root: &Path, name: &str, text: &str) -> Output {
         let mut file = StagedFile::create_with_folder(&root.join(name)).expect("opens");
         file.write_all(text.as_bytes()).expect("writes");
-        let grouped = Output::group(vec![file], &[root.to_path_buf()]);
+        let grouped = Output::group(vec![file], &[root.to_path_buf()]).expect("within");
         grouped.into_iter().next().expect("one")
     }
 
@@ -467,7 +516,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let root = folder.path().join("sales");
         publish(vec![folder_with(&root, "a.csv", "old")]).expect("publishes");
-        publish(Output::group(vec![], std::slice::from_ref(&root))).expect("publishes");
+        let none = Output::group(vec![], std::slice::from_ref(&root)).expect("a folder");
+        publish(none).expect("publishes");
         assert_eq!(names(folder.path()), ["sales/_manifest.json"]);
         publish(vec![folder_with(&root, "b.csv", "new")]).expect("publishes");
         assert_eq!(names(folder.path()), ["sales/_manifest.json", "sales/b.csv"]);
@@ -485,6 +535,41 @@ mod tests {
         fs::remove_file(root.join("notes.txt")).expect("removes");
         publish(vec![folder_with(&root, "b.csv", "new")]).expect("publishes");
         assert_eq!(names(folder.path()), ["sales/_manifest.json", "sales/b.csv"]);
+    }
+
+    #[test]
+    fn what_came_while_a_folder_was_written_goes_on_in_the_new_one() {
+        let folder = tempfile::tempdir().expect("folder");
+        let root = folder.path().join("sales");
+        publish(vec![folder_with(&root, "a.csv", "old")]).expect("publishes");
+        let Output::Folder { root, files } = folder_with(&root, "a.csv", "new") else {
+            unreachable!("a folder")
+        };
+        let mut new = NewFolder::prepare(root.clone(), files).expect("prepares");
+        fs::create_dir(root.join("mine")).expect("creates");
+        fs::write(root.join("mine/notes.txt"), "mine").expect("writes");
+        new.swap().expect("renames");
+        new.finish().expect("finishes");
+        assert_eq!(
+            names(folder.path()),
+            ["sales/_manifest.json", "sales/a.csv", "sales/mine/notes.txt"]
+        );
+    }
+
+    #[test]
+    fn outputs_do_not_lie_in_each_other() {
+        let folder = tempfile::tempdir().expect("folder");
+        let root = folder.path().join("sales");
+        for (old, new) in [("a", "a"), ("a", "a/b"), ("a/b", "a")] {
+            let outputs = Outputs::default();
+            let at = |name: &str| folder_with(&root.join(name), "x.csv", "");
+            outputs.add([at(old)]).expect("is the first");
+            assert_eq!(
+                outputs.add([at(new)]).expect_err("overlaps").kind.exit_code(),
+                2,
+                "{old} {new}"
+            );
+        }
     }
 
     #[test]

@@ -32,14 +32,21 @@ static COUNTER: AtomicU64 = AtomicU64::new(0);
 impl StagedFile {
     /// Opens a file that will become `target`. The folder must exist.
     pub fn create(target: &Path) -> Result<Self> {
-        Self::create_beside(target, folder_of(target))
+        // What a link leads to is written, and not the link.
+        let target = crate::catalog::real_path(target);
+        Self::create_beside(&target, folder_of(&target))
     }
 
     /// Opens a file that will become `target`, in a folder that appears with it where there is none.
     pub fn create_with_folder(target: &Path) -> Result<Self> {
         let folder = folder_of(target);
         // A nameless file can be linked into any folder of its file system, so that no folder need exist yet.
-        let mut staged = Self::create_beside(target, nearest(folder))?;
+        let nearest = nearest(folder);
+        if let Some(file) = folder.ancestors().take_while(|f| *f != nearest).find(|f| f.exists()) {
+            let why = format!("`{}` is a file, not a folder", file.display());
+            return Err(Error::usage(format!("cannot write `{}`: {why}", target.display())));
+        }
+        let mut staged = Self::create_beside(target, nearest)?;
         staged.new_folder = !folder.is_dir();
         Ok(staged)
     }
@@ -52,6 +59,10 @@ impl StagedFile {
     fn create_beside(target: &Path, folder: &Path) -> Result<Self> {
         if target.is_dir() {
             return Err(Error::usage(format!("`{}` is a folder, not a file", target.display())));
+        }
+        if target.exists() && !target.is_file() {
+            let refused = format!("`{}` is a device or a pipe, not a file", target.display());
+            return Err(Error::usage(refused).hint("the standard output goes there: `… > FILE`"));
         }
         if let Some(file) = nameless(folder) {
             lock::take(&file);
@@ -97,16 +108,20 @@ impl StagedFile {
         let folder = folder_of(&target);
         // A folder that is not there yet appears with the file.
         let nearest = nearest(folder);
-        sweep(&target, nearest);
+        sweep(nearest);
         let hidden = hidden_name(&target, nearest);
-        self.place(&hidden).map_err(|e| cannot(&target, &e))?;
+        let keep_mode = || match std::fs::metadata(&target) {
+            Ok(old) => self.file.set_permissions(old.permissions()),
+            Err(_) => Ok(()),
+        };
+        let placed = keep_mode().and_then(|()| self.file.sync_all());
+        placed.and_then(|()| self.link(&hidden)).map_err(|e| cannot(&target, &e))?;
         let file = self.file.try_clone().map_err(|e| cannot(&target, &e))?;
         Ok(Prepared { hidden: Some(hidden), target, new_folder: self.new_folder, _lock: file })
     }
 
     /// Gives the finished file a path.
-    pub(super) fn place(&mut self, path: &Path) -> io::Result<()> {
-        self.file.sync_all()?;
+    pub(super) fn link(&mut self, path: &Path) -> io::Result<()> {
         match self.hidden.take() {
             Some(hidden) => std::fs::rename(&hidden, path),
             None => link(&self.file, path),
@@ -153,17 +168,27 @@ impl Drop for Prepared {
     }
 }
 
-/// Removes what a run that was killed between its two last steps has left beside a target. Whoever is at work holds a
-/// lock, which the kernel takes from the dead.
-pub(super) fn sweep(target: &Path, folder: &Path) {
-    let Some(name) = target.file_name().map(|n| n.to_string_lossy().into_owned()) else { return };
+/// Puts many files onto the disk. One after the other, each would wait for a write of its own.
+#[cfg(target_os = "linux")]
+pub(super) fn sync_all(files: &[StagedFile]) -> io::Result<()> {
+    match files {
+        [first, _, ..] => Ok(rustix::fs::syncfs(&first.file)?),
+        few => few.iter().try_for_each(|staged| staged.file.sync_all()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn sync_all(files: &[StagedFile]) -> io::Result<()> {
+    files.iter().try_for_each(|staged| staged.file.sync_all())
+}
+
+/// Removes what runs that were killed between their two last steps have left in a folder. Whoever is at work holds a lock,
+/// which the kernel takes from the dead.
+pub(super) fn sweep(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
-    let prefix = format!(".{name}.");
     for entry in entries.flatten() {
         let found = entry.file_name().to_string_lossy().into_owned();
-        let number = found.strip_prefix(&prefix).and_then(|n| n.strip_suffix(ENDING));
-        let ours = number.is_some_and(|n| n.chars().all(|c| c.is_ascii_digit() || c == '-'));
-        if !ours || !File::open(entry.path()).is_ok_and(|file| lock::take(&file)) {
+        if !is_hidden_name(&found) || !File::open(entry.path()).is_ok_and(|f| lock::take(&f)) {
             continue;
         }
         let _ = match entry.path().is_dir() {
@@ -210,6 +235,14 @@ pub(super) fn hidden_name(target: &Path, folder: &Path) -> PathBuf {
     let name = target.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     folder.join(format!(".{name}.{}-{number}{ENDING}", std::process::id()))
+}
+
+/// Whether [`hidden_name`] has made it: `.name.process-number.partial`.
+fn is_hidden_name(name: &str) -> bool {
+    let numbers = name.strip_prefix('.').and_then(|n| n.strip_suffix(ENDING)?.rsplit_once('.'));
+    let numbers = numbers.and_then(|(_, numbers)| numbers.split_once('-'));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    numbers.is_some_and(|(process, number)| is_number(process) && is_number(number))
 }
 
 pub(super) fn cannot(target: &Path, error: &io::Error) -> Error {
@@ -288,23 +321,49 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_run_left_is_swept_and_the_living_keep_theirs() {
+    fn what_killed_runs_left_is_swept_and_the_living_and_strangers_keep_theirs() {
         let folder = tempfile::tempdir().expect("folder");
         let target = folder.path().join("out.csv");
-        for name in [".out.csv.99-1.partial", ".out.csv.old.partial", ".other.csv.1-1.partial"] {
+        let strangers = [".out.csv.old.partial", ".out.csv.1-.partial", ".partial"];
+        for name in strangers.iter().chain(&[".out.csv.99-1.partial", ".day=1.1-1.partial"]) {
             std::fs::write(folder.path().join(name), "left").expect("writes");
         }
         let open = || StagedFile::create(&target).expect("opens");
         let living = open().prepare().expect("prepares");
         open().publish().expect("publishes");
         let left = names(folder.path());
-        assert_eq!(left.len(), 4, "{left:?}");
-        assert!(!left.contains(&".out.csv.99-1.partial".to_string()), "{left:?}");
+        assert_eq!(left.len(), strangers.len() + 2, "{left:?}");
         drop(living);
-        assert_eq!(
-            names(folder.path()),
-            [".other.csv.1-1.partial", ".out.csv.old.partial", "out.csv"]
-        );
+        let mut expected: Vec<&str> = strangers.into_iter().chain(["out.csv"]).collect();
+        expected.sort_unstable();
+        assert_eq!(names(folder.path()), expected);
+    }
+
+    #[test]
+    fn a_link_is_followed_and_what_is_replaced_lends_its_mode() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("folder");
+        let (target, link) = (folder.path().join("out.csv"), folder.path().join("link.csv"));
+        std::fs::write(&target, "old").expect("writes");
+        std::fs::set_permissions(&target, PermissionsExt::from_mode(0o600)).expect("sets");
+        std::os::unix::fs::symlink(&target, &link).expect("links");
+        let mut staged = StagedFile::create(&link).expect("opens");
+        staged.write_all(b"new").expect("writes");
+        staged.publish().expect("publishes");
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read_to_string(&target).expect("reads"), "new");
+        let mode = std::fs::metadata(&target).expect("is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_file_is_no_folder_to_write_into_and_a_device_is_not_replaced() {
+        let folder = tempfile::tempdir().expect("folder");
+        std::fs::write(folder.path().join("file"), "").expect("writes");
+        let within = folder.path().join("file/day/out.csv");
+        let error = StagedFile::create_with_folder(&within).expect_err("a file");
+        assert!(error.message.contains("is a file"), "{}", error.message);
+        assert!(StagedFile::create(Path::new("/dev/null")).is_err());
     }
 
     #[test]

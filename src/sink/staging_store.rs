@@ -99,15 +99,15 @@ impl StagingStore {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn open(location: &Path) -> StoreResult<StagedFile> {
-        let target = PathBuf::from(format!("/{}", decoded(location)));
-        StagedFile::create_with_folder(&target).map_err(failed)
+    /// The location is the path, letter for letter: a value of a partition, which may be a person's text, was encoded by the
+    /// writer, and what it holds must not become a part of the path.
+    fn open(&self, location: &Path) -> StoreResult<StagedFile> {
+        let target = PathBuf::from(format!("/{location}"));
+        StagedFile::create_with_folder(&target).map_err(|error| {
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+            failed(error)
+        })
     }
-}
-
-/// Object stores keep paths percent-encoded; the disk does not.
-fn decoded(location: &Path) -> String {
-    percent_encoding::percent_decode_str(location.as_ref()).decode_utf8_lossy().into_owned()
 }
 
 fn failed(error: Error) -> object_store::Error {
@@ -137,7 +137,7 @@ impl ObjectStore for StagingStore {
             remote.finished.lock().unwrap_or_else(PoisonError::into_inner).push(object);
             return Ok(PutResult { e_tag: None, version: None });
         }
-        let mut upload = Upload::new(Self::open(location)?, self);
+        let mut upload = Upload::new(self.open(location)?, self);
         upload.put_part(payload).await?;
         upload.complete().await
     }
@@ -158,7 +158,7 @@ impl ObjectStore for StagingStore {
                 remote: Arc::clone(remote),
             }));
         }
-        Ok(Box::new(Upload::new(Self::open(location)?, self)))
+        Ok(Box::new(Upload::new(self.open(location)?, self)))
     }
 
     async fn get_opts(&self, _location: &Path, _options: GetOptions) -> StoreResult<GetResult> {
