@@ -45,12 +45,14 @@ mod table;
 mod tests;
 mod transcode;
 mod view;
+mod written;
 
 pub use failure::explain_failure;
 pub use options::{Columns, Compression, Format, TableOptions, Words};
 pub(crate) use real_path::real_path;
 pub use stamp::{Stamp, Stamped};
 pub(crate) use stamp::{overlap, place_of, places_read, shown as shown_place, stamp};
+pub(crate) use written::{Written, would_find, written_for};
 
 use crate::error::{Error, Result};
 use discover::{Found, Source, shown};
@@ -269,10 +271,12 @@ pub(crate) fn is_on_disk(target: &Arc<dyn datafusion::logical_expr::TableSource>
         .is_ok_and(|provider| provider.downcast_ref::<ListingTable>().is_some())
 }
 
-/// Whether a table is made from nothing but its arguments.
+/// Whether a table is made from nothing but its arguments, or by the query that reads it.
 pub(crate) fn is_computed(provider: &dyn TableProvider) -> bool {
+    use datafusion::catalog::cte_worktable::CteWorkTable;
     use datafusion::functions_table::generate_series::GenerateSeriesTable;
     provider.downcast_ref::<GenerateSeriesTable>().is_some()
+        || provider.downcast_ref::<CteWorkTable>().is_some()
 }
 
 fn register(ctx: &SessionContext, ready: Vec<Ready>) -> Result<Vec<String>> {

@@ -267,7 +267,13 @@ impl Engine {
         if targets.is_empty() {
             return Ok(());
         }
-        for place in catalog::places_read(plan).iter().filter(|p| catalog::store::is_remote(p)) {
+        let places = catalog::places_read(plan);
+        for written in catalog::written_for(&self.ctx, &places) {
+            if let Some(target) = targets.iter().find(|t| catalog::would_find(&written, t)) {
+                return Err(catalog::planned::appears_at_the_end(&target.display().to_string()));
+            }
+        }
+        for place in places.iter().filter(|p| catalog::store::is_remote(p)) {
             let waits =
                 |target: &&std::path::PathBuf| catalog::overlap(place, &target.to_string_lossy());
             if let Some(target) = targets.iter().find(waits) {

@@ -3,11 +3,10 @@
 
 //! Arguments → a door → the error → the exit code.
 
-#![expect(clippy::print_stderr, reason = "a door speaks to people there")]
-
 use std::io::{BufWriter, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand};
 use comptoir::config::{self, Config};
@@ -200,12 +199,12 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(End::Plain(error)) => {
-            eprintln!("{}", comptoir::diagnostic::render(&error, "", ""));
+            say(&comptoir::diagnostic::render(&error, "", ""));
             ExitCode::from(error.kind.exit_code())
         }
         Err(End::Said(code)) => ExitCode::from(code),
         Err(End::Drawn(failure)) => {
-            eprintln!("{}", failure.render());
+            say(&failure.render());
             ExitCode::from(failure.error.kind.exit_code())
         }
     }
@@ -357,7 +356,8 @@ async fn run_job(engine: &Engine, run: Run, output: &Output, config: &Config) ->
         let text = text.map_err(|e| Error::usage(format!("cannot read `{path}`: {e}")))?;
         sources.push(Source { path, text });
     }
-    let state = run.state.map(|file| StateOptions::new(file, run.full_refresh, config, output));
+    let state =
+        run.state.map(|file| StateOptions::new(file, run.full_refresh, config, engine, output));
     let options = job::Options {
         state: state.transpose()?,
         typed: run.param,
@@ -370,28 +370,33 @@ async fn run_job(engine: &Engine, run: Run, output: &Output, config: &Config) ->
         store_failures: run.store_failures,
         complain: |text| {
             if !text.is_empty() {
-                eprintln!("{text}");
+                say(text);
             }
         },
     };
+    // What cannot be written is said before anything runs.
+    let reports =
+        [(&run.junit, Report::junit as fn(&Report) -> String), (&run.report, Report::json)];
+    let reports = reports.into_iter().filter_map(|(file, text)| Some((file.as_ref()?, text)));
+    let reports = reports.map(|(file, text)| Ok((StagedFile::create(file)?, text)));
+    let reports = reports.collect::<Result<Vec<_>, Error>>()?;
+    let summary = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|_| run.github).map(PathBuf::from);
+    let summary = summary.map(|path| {
+        let file = std::fs::File::options().append(true).create(true).open(&path);
+        let shown = path.display();
+        file.map_err(|e| Error::usage(format!("GITHUB_STEP_SUMMARY: cannot write `{shown}`: {e}")))
+    });
+    let summary = summary.transpose()?;
     let report = job::run(engine, &sources, &options, output).await;
-    for (file, text) in
-        [(&run.junit, Report::junit as fn(&Report) -> String), (&run.report, Report::json)]
-    {
-        let Some(file) = file else { continue };
-        let mut staged = StagedFile::create(file)?;
-        staged.write_all(text(&report).as_bytes()).map_err(Error::from)?;
-        staged.publish()?;
+    for (mut file, text) in reports {
+        file.write_all(text(&report).as_bytes()).map_err(Error::from)?;
+        file.publish()?;
     }
     if run.github {
-        for line in report.annotations() {
-            eprintln!("{line}");
-        }
-        if let Some(summary) = std::env::var_os("GITHUB_STEP_SUMMARY") {
-            let file = std::fs::File::options().append(true).create(true).open(summary);
-            let written = file.and_then(|mut file| file.write_all(report.summary().as_bytes()));
-            written.map_err(Error::from)?;
-        }
+        report.annotations().iter().for_each(|line| say(line));
+    }
+    if let Some(mut summary) = summary {
+        summary.write_all(report.summary().as_bytes()).map_err(Error::from)?;
     }
     match report.exit_code() {
         0 => Ok(()),
@@ -448,30 +453,43 @@ fn output(options: &Options) -> Result<Output, Error> {
         return Err(Error::usage(format!("{} is not for a terminal", format.name))
             .hint("add `--output FILE`"));
     }
-    let remark: fn(&str) = if options.quiet { |_| {} } else { |text| eprintln!("{text}") };
-    Ok(Output { format, file: options.output.clone(), stdout, remark })
+    let remark: fn(&str) = if options.quiet { |_| {} } else { say };
+    Ok(Output { format, file: options.output.clone(), stdout, closed, remark })
 }
 
 fn stdout() -> Out {
     Box::new(BufWriter::new(UntilClosed(std::io::stdout())))
 }
 
-/// The standard output of a pipe whose reader may leave early, as `head` does: that is the end, and no failure.
+static CLOSED: AtomicBool = AtomicBool::new(false);
+
+fn closed() -> bool {
+    CLOSED.load(Ordering::Relaxed)
+}
+
+/// The standard output of a pipe whose reader may leave early, as `head` does. That is no failure, and no end for a job
+/// that has assertions to check and files to write.
 struct UntilClosed(std::io::Stdout);
 
 impl Write for UntilClosed {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        leave_if_closed(self.0.write(bytes))
+        unless_closed(self.0.write(bytes), bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        leave_if_closed(self.0.flush())
+        unless_closed(self.0.flush(), ())
     }
 }
 
-fn leave_if_closed<T>(result: std::io::Result<T>) -> std::io::Result<T> {
+fn unless_closed<T>(result: std::io::Result<T>, done: T) -> std::io::Result<T> {
     if result.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
-        std::process::exit(0);
+        CLOSED.store(true, Ordering::Relaxed);
+        return Ok(done);
     }
     result
+}
+
+/// Says something to people, if they still listen.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }

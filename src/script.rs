@@ -9,8 +9,10 @@ pub mod job;
 pub mod report;
 pub mod state;
 
-use std::io::{BufWriter, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arrow::array::{AsArray, RecordBatch};
@@ -20,7 +22,7 @@ use futures::future::LocalBoxFuture;
 use crate::catalog::store;
 use crate::diagnostic;
 use crate::engine::{Engine, Outcome};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result, from_io};
 use crate::execute::Rows;
 use crate::sink::{Format, Out, Output as Written, Page, Section, Sink, StagedFile};
 use crate::statement::{Assertion, Severity, Statement, Values, parameters, parse_with};
@@ -33,6 +35,8 @@ pub struct Output {
     pub file: Option<PathBuf>,
     /// Opens the standard output.
     pub stdout: fn() -> Out,
+    /// Whether nobody reads the standard output any more, as after `head`.
+    pub closed: fn() -> bool,
     /// Takes remarks that are not data.
     pub remark: fn(&str),
 }
@@ -205,13 +209,41 @@ async fn run_one(
             }
             Some(file) => {
                 let file = staged(file)?;
-                let out: Out = Box::new(BufWriter::new(file.file().try_clone()?));
-                let count = write(rows, output.format, out).await?;
+                let disk = Disk { file: file.file().try_clone()?, failure: Arc::default() };
+                let failure = Arc::clone(&disk.failure);
+                let out: Out = Box::new(BufWriter::new(disk));
+                let written = write(rows, output.format, out, || false).await;
+                let count = written.map_err(|error| {
+                    match failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                        Some(failure) => from_io(&failure, Kind::Query).context("cannot write"),
+                        None => error,
+                    }
+                })?;
                 let ran = Ran { rows: Some(count as u64), bytes: file.bytes(), ..Ran::default() };
                 one.file = Some(file);
                 Ok(ran)
             }
         },
+    }
+}
+
+/// A file that remembers why it could not be written, which formats put into words of theirs.
+struct Disk {
+    file: File,
+    failure: Arc<Mutex<Option<io::Error>>>,
+}
+
+impl Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes).inspect_err(|error| {
+            let same =
+                error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error);
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(same);
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 
@@ -262,7 +294,7 @@ fn warning(error: &Error, path: &str) -> String {
 
 /// Writes a result to the standard output, and says how long it took where a person is reading.
 async fn show(rows: Rows, output: &Output, start: Instant) -> Result<usize> {
-    let count = write(rows, output.format, (output.stdout)()).await?;
+    let count = write(rows, output.format, (output.stdout)(), output.closed).await?;
     if output.format.name == "table" {
         let rows = if count == 1 { "row" } else { "rows" };
         (output.remark)(&format!("{count} {rows} in {:.3} s", start.elapsed().as_secs_f64()));
@@ -270,14 +302,19 @@ async fn show(rows: Rows, output: &Output, start: Instant) -> Result<usize> {
     Ok(count)
 }
 
-/// Streams a result through a format; the number of rows read.
-async fn write(mut rows: Rows, format: &Format, out: Out) -> Result<usize> {
+/// Streams a result through a format, until its end or until nobody reads it; the number of rows read.
+async fn write(
+    mut rows: Rows,
+    format: &Format,
+    out: Out,
+    closed: impl Fn() -> bool,
+) -> Result<usize> {
     let mut sink: Box<dyn Sink> = format.open(out, rows.schema())?;
     let mut count = 0;
     while let Some(batch) = rows.next().await? {
         count += batch.num_rows();
         sink.write(&batch)?;
-        if sink.is_full() {
+        if closed() {
             break;
         }
     }

@@ -124,6 +124,7 @@ impl Shared {
         let mut settings = SessionConfig::new()
             .with_information_schema(true)
             .with_extension(Arc::new(catalog::planned::Planned::default()))
+            .with_extension(Arc::new(catalog::Written::default()))
             .with_create_default_catalog_and_schema(false)
             .with_extension(Arc::new(Base(Arc::clone(&self.catalogs))))
             // For tables that show everybody their own.

@@ -40,11 +40,6 @@ pub trait Sink: Send {
     /// Writes a batch.
     fn write(&mut self, batch: &RecordBatch) -> Result<()>;
 
-    /// True when more rows would not be shown, so that the query can stop.
-    fn is_full(&self) -> bool {
-        false
-    }
-
     /// Writes what stands at the end and gives the output back.
     fn finish(self: Box<Self>) -> Result<Out>;
 }

@@ -84,7 +84,7 @@ pub(super) fn discover(path: &Path, options: &TableOptions) -> Result<Vec<Found>
 
 /// The one table at a path: a file, a folder, or a pattern such as `data/*.parquet`.
 pub(super) fn source(path: &Path, options: &TableOptions) -> Result<Source> {
-    if files::has_wildcard(path) && (files::is_remote(path) || !path.exists()) {
+    if is_pattern(path) {
         let files = expand(path, options)?;
         let name = table_name(path);
         return Ok(Source { name, origin: path.into(), files, partitions: vec![], folder: false });
@@ -304,6 +304,51 @@ fn no_data(path: &Path, strangers: &[PathBuf]) -> Error {
 
 /// The files a pattern names; `**` stands for any number of folders.
 fn expand(pattern: &Path, options: &TableOptions) -> Result<Vec<DataFile>> {
+    let paths = matching(pattern)?;
+    let files: Vec<_> = paths.iter().filter_map(|path| data_file(path, options)).collect();
+    if files.is_empty() {
+        return Err(Error::usage(format!("no data file fits `{}`", pattern.display())));
+    }
+    Ok(files)
+}
+
+/// Whether a path stands for all that it fits.
+pub(super) fn is_pattern(path: &Path) -> bool {
+    files::has_wildcard(path) && (files::is_remote(path) || !path.exists())
+}
+
+/// The files in a folder and below it, or the one file.
+pub(super) fn below(path: &Path) -> Vec<PathBuf> {
+    if !files::is_dir(path) {
+        return vec![path.to_owned()];
+    }
+    children(path).unwrap_or_default().iter().flat_map(|child| below(child)).collect()
+}
+
+/// Whether a pattern fits a path of this machine.
+pub(super) fn fits(pattern: &Path, path: &Path) -> bool {
+    fn all(pattern: &[&OsStr], path: &[&OsStr]) -> bool {
+        match (pattern.split_first(), path.split_first()) {
+            (None, None) => true,
+            (Some((part, rest)), _) if *part == "**" => {
+                (0..=path.len()).any(|skip| all(rest, &path[skip..]))
+            }
+            (Some((part, pattern)), Some((name, path))) => {
+                wild(part.as_encoded_bytes(), name.as_encoded_bytes()) && all(pattern, path)
+            }
+            _ => false,
+        }
+    }
+    // The path has no links in it, and so the pattern must have none in front of its first wildcard.
+    let fixed = pattern.ancestors().find(|folder| !files::has_wildcard(folder)).unwrap_or(pattern);
+    let Ok(rest) = pattern.strip_prefix(fixed) else { return false };
+    let real = super::real_path(fixed);
+    let parts: Vec<&OsStr> = real.iter().chain(rest.iter()).collect();
+    all(&parts, &path.iter().collect::<Vec<_>>())
+}
+
+/// The files that a pattern fits.
+pub(super) fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
     // An address begins with its store, which is no folder.
     let text = pattern.to_string_lossy();
     let (root, rest) = match text.split_once("://").filter(|_| files::is_remote(pattern)) {
@@ -347,15 +392,8 @@ fn expand(pattern: &Path, options: &TableOptions) -> Result<Vec<DataFile>> {
         }
         paths = next;
     }
-    let files: Vec<_> = paths
-        .iter()
-        .filter(|path| files::is_file(path))
-        .filter_map(|path| data_file(path, options))
-        .collect();
-    if files.is_empty() {
-        return Err(Error::usage(format!("no data file fits `{}`", pattern.display())));
-    }
-    Ok(files)
+    paths.retain(|path| files::is_file(path));
+    Ok(paths)
 }
 
 fn deeper(folder: &Path, all: &mut Vec<PathBuf>) {
@@ -399,6 +437,21 @@ mod tests {
                 Found::Table(s) | Found::Folder(s) => (s.name, s.files.len(), s.partitions),
             })
             .collect()
+    }
+
+    #[test]
+    fn a_pattern_fits_a_file_that_is_not_there_yet() {
+        for (pattern, fits_it) in [
+            ("/none/*.csv", true),
+            ("/none/?.csv", true),
+            ("/none/*.parquet", false),
+            ("/*/a.csv", true),
+            ("/**/a.csv", true),
+            ("/none/**/*.csv", true),
+            ("/none/*/a.csv", false),
+        ] {
+            assert_eq!(fits(Path::new(pattern), Path::new("/none/a.csv")), fits_it, "{pattern}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use datafusion::datasource::empty::EmptyTable;
 use datafusion::logical_expr::dml::CopyTo;
 
 use super::discover::partition;
-use super::stamp;
+use super::{stamp, written};
 use crate::error::{Error, Result};
 
 /// What a session's dry run would have written by now.
@@ -42,8 +42,11 @@ impl Planned {
         let keys = copy.input.schema().fields().iter();
         let keys = keys.filter(|field| copy.partition_by.contains(field.name()));
         fields.extend(keys.map(|key| Field::new(key.name(), key_type(key.data_type()), true)));
-        let target = Target { place, schema: Schema::new(fields), waits };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(target);
+        let mut targets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(old) = targets.iter().find(|t| waits && stamp::overlap(&t.place, &place)) {
+            return Err(overlapping(&stamp::shown(&old.place), &stamp::shown(&place)));
+        }
+        targets.push(Target { place, schema: Schema::new(fields), waits });
         Ok(())
     }
 
@@ -51,7 +54,12 @@ impl Planned {
     pub(crate) fn refuse_waiting(&self, places: &[String]) -> Result<()> {
         let targets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = targets.iter().filter(|t| t.waits);
-        match waiting.into_iter().find(|t| places.iter().any(|p| stamp::overlap(p, &t.place))) {
+        let reads = |place: &String, target: &str| {
+            let file = super::local_path(target);
+            stamp::overlap(place, target)
+                || file.is_some_and(|file| written::would_find(place, &file))
+        };
+        match waiting.into_iter().find(|t| places.iter().any(|place| reads(place, &t.place))) {
             Some(target) => Err(appears_at_the_end(&stamp::shown(&target.place))),
             None => Ok(()),
         }
@@ -85,6 +93,16 @@ pub(super) fn table(session: &dyn Session, path: &str) -> Result<Option<Arc<dyn 
         Some(planned) => planned.table(&stamp::place_of(path)?),
         None => Ok(None),
     }
+}
+
+/// Two outputs of one script, of which one would be lost at its end.
+pub(crate) fn overlapping(old: &str, new: &str) -> Error {
+    let what = match old.trim_end_matches('/') == new.trim_end_matches('/') {
+        true => format!("`{new}` is written twice"),
+        false => format!("`{new}` and `{old}` lie in each other"),
+    };
+    Error::usage(format!("{what}, and both would appear at the end"))
+        .hint("give each a place of its own, or run with `--publish each`")
 }
 
 /// The error for what is written earlier in a script and is not there yet.

@@ -3,6 +3,8 @@
 
 //! What lies at a place, told by names, sizes, times and tags, so that a later run can see whether it is still the same.
 
+use std::path::PathBuf;
+
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::listing::{ListingTable, ListingTableUrl};
 use datafusion::datasource::source_as_provider;
@@ -13,13 +15,13 @@ use object_store::{Error as StoreError, ObjectMeta, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::store;
+use super::{store, written};
 use crate::error::{Error, Result};
 
 /// A place and the files in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamped {
-    /// The URL of a file, or of a folder, which ends in a slash.
+    /// The URL of a file, or of a folder, which ends in a slash; or what was written to find files.
     pub place: String,
     /// In the order of their names.
     pub files: Vec<Stamp>,
@@ -55,8 +57,19 @@ impl Stamped {
         Some(format!("`{}` has changed", self.shown(changed)))
     }
 
+    /// A place that holds all of its files.
+    pub fn around(&self) -> String {
+        let Some(path) = written::path_of(&self.place) else { return self.place.clone() };
+        let fixed = path.ancestors().find(|folder| !super::files::has_wildcard(folder));
+        let fixed = fixed.unwrap_or(path).display().to_string();
+        place_of(&fixed).unwrap_or(fixed)
+    }
+
     /// The name of a file of this place, as a person would write it.
     fn shown(&self, file: &Stamp) -> String {
+        if written::path_of(&self.place).is_some() {
+            return file.name.clone();
+        }
         let Some((scheme, rest)) = self.place.split_once("://") else { return file.name.clone() };
         let authority = rest.split('/').next().unwrap_or_default();
         shown(&format!("{scheme}://{authority}/{}", file.name))
@@ -104,6 +117,15 @@ pub(crate) fn overlap(a: &str, b: &str) -> bool {
 
 /// Looks at a place. Nothing there is no error: it is what a later run compares with.
 pub(crate) async fn stamp(ctx: &SessionContext, place: &str) -> Result<Stamped> {
+    if let Some(path) = written::path_of(place) {
+        let stamp = |file: PathBuf| {
+            let name = super::discover::shown(&file);
+            Stamp { name, bytes: 0, modified: 0, etag: None }
+        };
+        let mut files: Vec<Stamp> = written::found(path).into_iter().map(stamp).collect();
+        files.sort();
+        return Ok(Stamped { place: place.to_string(), files });
+    }
     let url = ListingTableUrl::parse(place)?;
     let store = store::of(&ctx.runtime_env(), url.get_url())?;
     let found: Result<Vec<ObjectMeta>, StoreError> = match url.is_collection() {
@@ -130,6 +152,9 @@ pub(crate) async fn stamp(ctx: &SessionContext, place: &str) -> Result<Stamped> 
 
 /// A place as a person would write it.
 pub(crate) fn shown(place: &str) -> String {
+    if let Some(path) = written::path_of(place) {
+        return super::discover::shown(path);
+    }
     match Url::parse(place).ok().filter(|url| url.scheme() == "file") {
         Some(url) => url.to_file_path().map_or(place.to_string(), |p| super::discover::shown(&p)),
         None => place.to_string(),

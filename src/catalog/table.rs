@@ -33,6 +33,7 @@ use super::discover::{DataFile, Source, partition, shown};
 use super::drift::{self, FileSchema};
 use super::options::{Compression, Format, TableOptions};
 use super::view::TypedTable;
+use super::written::Written;
 use super::{files, json, nearest, sniff, store, transcode, view};
 use crate::error::{Error, Result};
 
@@ -71,6 +72,9 @@ pub(super) async fn survey(
     extra: Extra,
 ) -> Result<Surveyed> {
     let (format, compression) = one_kind(&source)?;
+    if let Some(written) = state.config().get_extension::<Written>() {
+        written.note(&source.origin, source.files.iter().map(|file| file.path.as_path()));
+    }
     if let Some(option) = options.csv_only()
         && format != Format::Csv
     {

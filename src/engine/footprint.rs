@@ -62,7 +62,9 @@ impl Engine {
             return Ok(());
         }
         let mut found = Footprint::default();
-        for place in catalog::places_read(plan) {
+        let mut places = catalog::places_read(plan);
+        places.extend(catalog::written_for(&self.ctx, &places));
+        for place in places {
             found.reads.push(catalog::stamp(&self.ctx, &place).await?);
         }
         plan.apply_with_subqueries(|node| {

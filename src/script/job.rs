@@ -192,6 +192,7 @@ impl Job<'_> {
         entry.message = Some(format!("skipped: {why}"));
         self.report.add(entry, None);
         self.one.stands |= step.gives_output();
+        comment::told(&mut self.one, &source.text, &source.path, step.statement, None);
         if let Some(state) = &mut self.state {
             state.left_out(step);
         }

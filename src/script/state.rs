@@ -53,11 +53,15 @@ impl StateOptions {
         file: PathBuf,
         full_refresh: bool,
         config: &Config,
+        engine: &Engine,
         output: &Output,
     ) -> Result<Self> {
         let target = output.file.as_ref().map(|file| file.display().to_string());
         let policy = config.privacy.as_ref().map(policy::identity).transpose()?.unwrap_or_default();
-        let texts = [&config.identity()?, &policy, output.format.name, &target.unwrap_or_default()];
+        // An analysis reads a table that it can do without when there is one.
+        let tables = engine.tables().join("\n");
+        let target = target.unwrap_or_default();
+        let texts = [&config.identity()?, &policy, &tables, output.format.name, &target];
         Ok(Self { file, full_refresh, setting: fingerprint(&texts), as_of: config.as_of })
     }
 }
@@ -288,7 +292,10 @@ impl State {
         } else if self.before.engine != engine_version() {
             Some("the version of Comptoir has changed".into())
         } else if self.before.setting != self.options.setting {
-            Some("the configuration, `--data` or the working folder has changed".into())
+            Some(
+                "the configuration, the tables under `--data` or the working folder has changed"
+                    .into(),
+            )
         } else {
             None
         }
@@ -321,6 +328,11 @@ impl State {
         let class = step.class();
         let (Some(chain), true) = (self.chain.clone(), class != Class::Rows) else { return Ok(()) };
         let mut never = footprint.never_the_same;
+        if let Parsed::Statement(sql) = &step.statement.parsed
+            && matches!(sql.as_ref(), Sql::Execute { .. })
+        {
+            never.get_or_insert_with(|| "what it gives may be rows, which are not kept".into());
+        }
         if footprint.tells_time && self.options.as_of.is_none() {
             never.get_or_insert_with(|| "it asks for the time, which `--as-of` would fix".into());
         }
@@ -353,6 +365,17 @@ impl State {
     /// Writes the file, after everything has been published. After a failure, what was known before and has not been
     /// looked at again is kept.
     pub(super) async fn close(mut self, engine: &Engine, failed: bool) -> Result<()> {
+        // What a later statement has written over is not as the earlier one left it.
+        for i in 0..self.now.len() {
+            let (before, after) = self.now.split_at_mut(i + 1);
+            let wrote = |place: &Stamped| {
+                let again = |other: &Stamped| catalog::overlap(&place.place, &other.place);
+                after.iter().any(|entry| entry.wrote.iter().any(again))
+            };
+            if before[i].wrote.iter().any(wrote) {
+                before[i].never = Some("a later statement writes over what it wrote".into());
+            }
+        }
         for entry in &mut self.now {
             for place in entry.wrote.iter_mut().filter(|place| place.files.is_empty()) {
                 // Published, it may be a folder.
@@ -402,7 +425,8 @@ impl Look<'_> {
         for (places, wrote) in [(&entry.reads, false), (&entry.wrote, true)] {
             for before in places {
                 let shown = catalog::shown_place(&before.place);
-                if self.rewritten.iter().any(|place| catalog::overlap(place, &before.place)) {
+                let around = before.around();
+                if self.rewritten.iter().any(|place| catalog::overlap(place, &around)) {
                     return Ok(Some(format!("`{shown}` is written before it in this run")));
                 }
                 if !self.seen.contains_key(&before.place) {

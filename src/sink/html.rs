@@ -210,10 +210,6 @@ impl Sink for Html {
         self.section.add(batch)
     }
 
-    fn is_full(&self) -> bool {
-        self.section.is_full()
-    }
-
     fn finish(mut self: Box<Self>) -> Result<Out> {
         let page = Page { sections: vec![self.section], ..Page::default() };
         self.out.write_all(page.html().as_bytes())?;

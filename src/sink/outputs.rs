@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use super::lock::{self, Lock};
 use super::remote::{Folder, Object, Target};
 use super::staged::{Prepared, StagedFile, cannot, folder_of, hidden_name, sweep, sync_all};
+use crate::catalog::planned::overlapping;
 use crate::error::{Error, Result};
 
 /// The file that says which files of a folder are ours.
@@ -167,7 +168,7 @@ impl Outputs {
             if let Some(old) =
                 old.into_iter().find(|old| new.starts_with(old) || old.starts_with(new))
             {
-                return Err(overlapping(old, new));
+                return Err(overlapping(&old.display().to_string(), &new.display().to_string()));
             }
             all.push(output);
         }
@@ -184,16 +185,6 @@ impl Outputs {
     pub fn take(&self) -> Vec<Output> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-fn overlapping(old: &Path, new: &Path) -> Error {
-    let new = new.display();
-    let what = match old.display().to_string() {
-        old if old == new.to_string() => format!("`{new}` is written twice"),
-        old => format!("`{new}` and `{old}` lie in each other"),
-    };
-    Error::usage(format!("{what}, and both would appear at the end"))
-        .hint("give each a place of its own, or run with `--publish each`")
 }
 
 /// Makes outputs appear, all prepared before the first is seen.

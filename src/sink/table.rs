@@ -35,6 +35,9 @@ struct Table {
 
 impl Sink for Table {
     fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        if self.cut {
+            return Ok(());
+        }
         let options = FormatOptions::default().with_null("NULL");
         let columns = batch
             .columns()
@@ -51,10 +54,6 @@ impl Sink for Table {
         self.rows += rows;
         self.cut |= rows < batch.num_rows();
         Ok(())
-    }
-
-    fn is_full(&self) -> bool {
-        self.cut
     }
 
     fn finish(mut self: Box<Self>) -> Result<Out> {

@@ -248,3 +248,78 @@ fn a_policy_that_has_changed_runs_everything_under_it() {
     policy(3, "the second key of this test");
     assert_eq!(run(&place, &[]).1, [(1, true)]);
 }
+
+#[test]
+fn what_is_written_may_come_to_mean_other_files() {
+    let place = Place::new();
+    for folder in ["glob", "mixed"] {
+        fs::create_dir(place.path(folder)).expect("creates");
+    }
+    place
+        .write("glob/1.csv", "a\n1\n")
+        .write("mixed/1.csv", "a\n1\n")
+        .write("mixed/2.CSV", "a\n2\n");
+    place.write("old.csv", "a\n1\n").write("new.csv", "a\n7\n");
+    std::os::unix::fs::symlink("old.csv", place.path("link.csv")).expect("links");
+    place.write(
+        "s.sql",
+        "COPY (SELECT sum(a) AS s FROM 'glob/*.csv') TO 'o1.csv';\n\
+         COPY (SELECT sum(a) AS s FROM 'mixed/') TO 'o2.csv';\n\
+         COPY (SELECT sum(a) AS s FROM 'link.csv') TO 'o3.csv';\n\
+         COPY (WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 3) SELECT n FROM r) TO 'o4.csv';\n",
+    );
+    let ran = || {
+        run(&place, &[])
+            .1
+            .into_iter()
+            .filter(|(_, ran)| *ran)
+            .map(|(line, _)| line)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ran(), [1, 2, 3, 4]);
+    assert_eq!(ran(), [0; 0]);
+    place.write("glob/2.csv", "a\n5\n");
+    assert_eq!((ran(), place.read("o1.csv")), (vec![1], "s\n6\n".to_string()));
+    place.write("mixed/3.csv", "a\n5\n");
+    assert_eq!((ran(), place.read("o2.csv")), (vec![2], "s\n8\n".to_string()));
+    fs::remove_file(place.path("link.csv")).expect("removes");
+    std::os::unix::fs::symlink("new.csv", place.path("link.csv")).expect("links");
+    assert_eq!((ran(), place.read("o3.csv")), (vec![3], "s\n7\n".to_string()));
+    assert_eq!(ran(), [0; 0]);
+}
+
+#[test]
+fn a_table_that_an_analysis_can_do_without_counts_when_it_comes() {
+    let place = Place::new();
+    fs::create_dir(place.path("data")).expect("creates");
+    place.write("data/a.csv", "a\n1\n").write("s.sql", "COPY (SELECT a FROM a) TO 'o.csv';\n");
+    let ran = || run(&place, &["--data", "data"]).1;
+    assert_eq!((ran(), ran()), (vec![(1, true)], vec![(1, false)]));
+    place.write("data/b.csv", "b\n1\n");
+    assert_eq!((ran(), ran()), (vec![(1, true)], vec![(1, false)]));
+}
+
+#[test]
+fn chains_are_followed_through_links_and_past_what_is_written_twice() {
+    let place = Place::new();
+    fs::create_dir(place.path("real")).expect("creates");
+    std::os::unix::fs::symlink("real", place.path("link")).expect("links");
+    place.write("in.csv", "a\n1\n").write(
+        "s.sql",
+        "COPY (SELECT a FROM 'in.csv') TO 'link/x.csv';\n\
+         COPY (SELECT a * 10 AS a FROM 'link/x.csv') TO 'y.csv';\n\
+         COPY (SELECT 1 AS a) TO 'twice.csv';\n\
+         COPY (SELECT 2 AS a) TO 'twice.csv';\n\
+         PREPARE p AS SELECT 42 AS n; EXECUTE p;\n",
+    );
+    let ran = || run(&place, &["--publish", "each"]);
+    assert_eq!(ran().0, 0);
+    place.write("in.csv", "a\n2\n");
+    let (_, lines, said) = ran();
+    assert_eq!(place.read("y.csv"), "a\n20\n", "{said}");
+    assert!(lines.contains(&(3, true)) && lines.contains(&(5, true)), "{said}");
+    place.write("in.csv", "a\n2\n");
+    let text = place.read("s.sql").replace("COPY (SELECT 2 AS a) TO 'twice.csv';\n", "");
+    place.write("s.sql", &text);
+    assert_eq!((ran().0, place.read("twice.csv")), (0, "a\n1\n".to_string()));
+}

@@ -8,6 +8,7 @@ mod examples; // every `-- example` of sql/ runs and returns what its header pro
 mod generated; // the tables in README.md and sql/README.md are current
 mod incremental; // `--state`: what is skipped, and what never is
 mod oracle; // pandas, on public data
+mod outputs; // where they land, whoever names them
 mod page; // `--format html`: escaped, and looked at by a browser
 mod privacy; // the gates: a planted victim, DuckDB, other words for one question
 mod repl; // the prompt, in a pseudo-terminal
