@@ -260,6 +260,7 @@ pub fn parse_bytes(text: &str) -> Result<usize> {
         "kib" => 1024.0,
         "mib" => 1024.0 * 1024.0,
         "gib" => 1024.0 * 1024.0 * 1024.0,
+        "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
         _ => return Err(wrong()),
     };
     let bytes = number * unit;

@@ -293,8 +293,11 @@ impl Engine {
     /// The same for a file that is not there yet.
     fn told_of_outputs(&self, error: Error) -> Error {
         let targets = self.held().map_or(vec![], |held| held.targets());
+        // A path that the error names, or the name of its table.
+        let is_in_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '=');
+        let words: Vec<&str> = error.message.split(|c| !is_in_word(c)).collect();
         let meant = |t: &std::path::PathBuf| {
-            t.file_name().is_some_and(|n| error.message.contains(&*n.to_string_lossy()))
+            t.file_name().is_some_and(|n| words.contains(&&*n.to_string_lossy()))
         };
         match targets.into_iter().find(meant) {
             Some(target) => Error { kind: Kind::Query, ..error }

@@ -349,13 +349,6 @@ async fn policy(engine: &Engine, command: PolicyCommand, output: &Output) -> Res
 }
 
 async fn run_job(engine: &Engine, run: Run, output: &Output, config: &Config) -> Result<(), End> {
-    let mut sources = vec![];
-    for file in &run.files {
-        let path = file.to_string_lossy().into_owned();
-        let text = if path == "-" { typed_in() } else { std::fs::read_to_string(file) };
-        let text = text.map_err(|e| Error::usage(format!("cannot read `{path}`: {e}")))?;
-        sources.push(Source { path, text });
-    }
     let state =
         run.state.map(|file| StateOptions::new(file, run.full_refresh, config, engine, output));
     let options = job::Options {
@@ -387,7 +380,13 @@ async fn run_job(engine: &Engine, run: Run, output: &Output, config: &Config) ->
         file.map_err(|e| Error::usage(format!("GITHUB_STEP_SUMMARY: cannot write `{shown}`: {e}")))
     });
     let summary = summary.transpose()?;
-    let report = job::run(engine, &sources, &options, output).await;
+    let report = match read_all(&run.files) {
+        Ok(sources) => job::run(engine, &sources, &options, output).await,
+        Err((path, error)) => {
+            say(&comptoir::diagnostic::render(&error, "", ""));
+            Report::of_failure(&path, &error)
+        }
+    };
     for (mut file, text) in reports {
         file.write_all(text(&report).as_bytes()).map_err(Error::from)?;
         file.publish()?;
@@ -402,6 +401,21 @@ async fn run_job(engine: &Engine, run: Run, output: &Output, config: &Config) ->
         0 => Ok(()),
         code => Err(End::Said(code)),
     }
+}
+
+fn read_all(files: &[PathBuf]) -> Result<Vec<Source>, (String, Error)> {
+    let read = |file: &PathBuf| {
+        let path = file.to_string_lossy().into_owned();
+        let text = if path == "-" { typed_in() } else { std::fs::read_to_string(file) };
+        match text {
+            Ok(text) => Ok(Source { path, text }),
+            Err(e) => {
+                let error = Error::usage(format!("cannot read `{path}`: {e}"));
+                Err((path, error))
+            }
+        }
+    };
+    files.iter().map(read).collect()
 }
 
 /// A terminal gets a prompt; anything else is a script.

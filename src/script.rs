@@ -180,7 +180,8 @@ async fn run_one(
                 batches.push(batch);
             }
             let count = count(&batches);
-            (output.remark)(&format!("{count} rows written"));
+            let unit = if count == 1 { "row" } else { "rows" };
+            (output.remark)(&format!("{count} {unit} written"));
             Ok(Ran { rows: Some(count), bytes: rows.bytes(), ..Ran::default() })
         }
         Outcome::Rows(rows) => match &output.file {

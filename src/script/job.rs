@@ -141,11 +141,9 @@ impl Job<'_> {
     }
 
     fn unread<T>(&mut self, source: &Source, error: Error) -> Option<T> {
+        self.report = Report::of_failure(&source.path, &error);
         let failure = Failure::new(error, &source.text, &source.path);
         (self.options.complain)(&failure.render());
-        let mut entry = Entry::new(&source.path, failure.error.span, "");
-        entry.fail(&failure.error);
-        self.report.add(entry, Some(failure.error.kind));
         None
     }
 

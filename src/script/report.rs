@@ -114,6 +114,15 @@ impl Entry {
 }
 
 impl Report {
+    /// Of a job that could not begin.
+    pub fn of_failure(path: &str, error: &Error) -> Self {
+        let mut report = Self::default();
+        let mut entry = Entry::new(path, error.span, "");
+        entry.fail(error);
+        report.add(entry, Some(error.kind));
+        report
+    }
+
     pub(super) fn add(&mut self, entry: Entry, failure: Option<Kind>) {
         self.failure = self.failure.or(failure);
         self.entries.push(entry);

@@ -47,7 +47,7 @@ impl Sink for Table {
         let rows = batch.num_rows().min(MAX_ROWS - self.rows);
         for row in 0..rows {
             self.drawing.add_row(columns.iter().zip(&self.right).map(|(column, right)| {
-                let cell = Cell::new(column.value(row));
+                let cell = Cell::new(shown(&column.value(row).to_string()));
                 if *right { cell.set_alignment(CellAlignment::Right) } else { cell }
             }));
         }
@@ -67,4 +67,10 @@ impl Sink for Table {
         self.out.flush()?;
         Ok(self.out)
     }
+}
+
+/// What a terminal would take for an order is shown as a mark: data does not steer it.
+fn shown(text: &str) -> String {
+    let is_order = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    text.chars().map(|c| if is_order(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

@@ -119,6 +119,9 @@ fn what_cannot_be_written_is_said_before_anything_appears() {
         let (code, _, said) = place.run(&["s.sql", report, "none/r"]);
         assert_eq!((code, place.path("one.csv").exists()), (2, false), "{said}");
     }
+    let (code, _, said) = place.run(&["none.sql", "--report", "r.json"]);
+    assert_eq!(code, 2, "{said}");
+    assert!(place.read("r.json").contains("cannot read `none.sql`"), "{}", place.read("r.json"));
     let (code, _, said) = place.run(&["s.sql", "--output", "/dev/null"]);
     assert_eq!(code, 2, "{said}");
 }
