@@ -19,7 +19,10 @@ use serde_json::{Value, json};
 
 use super::lock::{self, Lock};
 use super::remote::{Folder, Object, Target};
-use super::staged::{Prepared, StagedFile, cannot, folder_of, hidden_name, sweep, sync_all};
+use super::staged::{
+    Prepared, StagedFile, cannot, folder_of, hidden_name, move_to, nearest, sweep, sync_all,
+    sync_folders,
+};
 use crate::catalog::planned::overlapping;
 use crate::error::{Error, Result};
 
@@ -286,6 +289,8 @@ impl Ready {
 struct NewFolder {
     hidden: Option<PathBuf>,
     root: PathBuf,
+    /// The folder above it that was there.
+    nearest: PathBuf,
     /// Tells others that the hidden folder is not abandoned.
     _lock: File,
 }
@@ -293,11 +298,11 @@ struct NewFolder {
 impl NewFolder {
     fn prepare(root: PathBuf, files: Vec<StagedFile>) -> Result<Self> {
         may_replace(&root)?;
-        let parent = folder_of(&root).to_path_buf();
+        // Folders above it appear with it.
+        let nearest = nearest(folder_of(&root)).to_path_buf();
         let build = || -> io::Result<Self> {
-            fs::create_dir_all(&parent)?;
-            sweep(&parent);
-            let hidden = hidden_name(&root, &parent);
+            sweep(&nearest);
+            let hidden = hidden_name(&root, &nearest);
             fs::create_dir(&hidden)?;
             if let Ok(old) = fs::metadata(&root) {
                 fs::set_permissions(&hidden, old.permissions())?;
@@ -305,7 +310,12 @@ impl NewFolder {
             let opened = File::open(&hidden)?;
             lock::take(&opened);
             // From here on it is removed when something fails.
-            let folder = Self { hidden: Some(hidden.clone()), root: root.clone(), _lock: opened };
+            let folder = Self {
+                hidden: Some(hidden.clone()),
+                root: root.clone(),
+                nearest: nearest.clone(),
+                _lock: opened,
+            };
             let mut listed: Vec<(String, u64)> = vec![];
             let mut folders = vec![hidden.clone()];
             let mut placed = vec![];
@@ -339,7 +349,7 @@ impl NewFolder {
         if self.root.exists() {
             return exchange(hidden, &self.root).map_err(|e| cannot(&self.root, &e));
         }
-        fs::rename(hidden, &self.root).map_err(|e| cannot(&self.root, &e))?;
+        move_to(hidden, &self.root).map_err(|e| cannot(&self.root, &e))?;
         self.hidden = None;
         Ok(())
     }
@@ -349,8 +359,7 @@ impl NewFolder {
         if let Some(old) = &self.hidden {
             rescue(old, &self.root).map_err(|e| cannot(&self.root, &e))?;
         }
-        let synced = File::open(folder_of(&self.root)).and_then(|folder| folder.sync_all());
-        synced.map_err(|e| cannot(&self.root, &e))
+        sync_folders(&self.root, &self.nearest).map_err(|e| cannot(&self.root, &e))
     }
 }
 

@@ -23,8 +23,6 @@ pub struct StagedFile {
     target: PathBuf,
     /// The hidden name, where the file needs one.
     hidden: Option<PathBuf>,
-    /// Whether the target's folder is made when the file is published.
-    new_folder: bool,
 }
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
@@ -39,6 +37,7 @@ impl StagedFile {
 
     /// Opens a file that will become `target`, in a folder that appears with it where there is none.
     pub fn create_with_folder(target: &Path) -> Result<Self> {
+        let target = &crate::catalog::real_path(target);
         let folder = folder_of(target);
         // A nameless file can be linked into any folder of its file system, so that no folder need exist yet.
         let nearest = nearest(folder);
@@ -46,9 +45,7 @@ impl StagedFile {
             let why = format!("`{}` is a file, not a folder", file.display());
             return Err(Error::usage(format!("cannot write `{}`: {why}", target.display())));
         }
-        let mut staged = Self::create_beside(target, nearest)?;
-        staged.new_folder = !folder.is_dir();
-        Ok(staged)
+        Self::create_beside(target, nearest)
     }
 
     /// Opens a file that waits here to be sent elsewhere.
@@ -67,7 +64,7 @@ impl StagedFile {
         if let Some(file) = nameless(folder) {
             lock::take(&file);
             let target = target.to_path_buf();
-            return Ok(Self { file, target, hidden: None, new_folder: false });
+            return Ok(Self { file, target, hidden: None });
         }
         let hidden = hidden_name(target, folder);
         let file = File::options()
@@ -77,7 +74,7 @@ impl StagedFile {
             .open(&hidden)
             .map_err(|e| cannot(target, &e))?;
         lock::take(&file);
-        Ok(Self { file, target: target.to_path_buf(), hidden: Some(hidden), new_folder: false })
+        Ok(Self { file, target: target.to_path_buf(), hidden: Some(hidden) })
     }
 
     /// The file, for writers that want to write at an offset.
@@ -117,7 +114,8 @@ impl StagedFile {
         let placed = keep_mode().and_then(|()| self.file.sync_all());
         placed.and_then(|()| self.link(&hidden)).map_err(|e| cannot(&target, &e))?;
         let file = self.file.try_clone().map_err(|e| cannot(&target, &e))?;
-        Ok(Prepared { hidden: Some(hidden), target, new_folder: self.new_folder, _lock: file })
+        let nearest = nearest.to_path_buf();
+        Ok(Prepared { hidden: Some(hidden), target, nearest, _lock: file })
     }
 
     /// Gives the finished file a path.
@@ -133,7 +131,8 @@ impl StagedFile {
 pub(super) struct Prepared {
     hidden: Option<PathBuf>,
     target: PathBuf,
-    new_folder: bool,
+    /// The folder above the target that was there.
+    nearest: PathBuf,
     /// Holds the lock that tells others that the hidden file is not abandoned.
     _lock: File,
 }
@@ -142,21 +141,14 @@ impl Prepared {
     /// The rename.
     pub(super) fn swap(&mut self) -> Result<()> {
         let Some(hidden) = &self.hidden else { return Ok(()) };
-        let renamed = match self.new_folder {
-            true => std::fs::create_dir_all(folder_of(&self.target)),
-            false => Ok(()),
-        };
-        renamed
-            .and_then(|()| std::fs::rename(hidden, &self.target))
-            .map_err(|e| cannot(&self.target, &e))?;
+        move_to(hidden, &self.target).map_err(|e| cannot(&self.target, &e))?;
         self.hidden = None;
         Ok(())
     }
 
     /// Makes sure that the rename outlives a power cut.
     pub(super) fn finish(self) -> Result<()> {
-        let synced = File::open(folder_of(&self.target)).and_then(|folder| folder.sync_all());
-        synced.map_err(|e| cannot(&self.target, &e))
+        sync_folders(&self.target, &self.nearest).map_err(|e| cannot(&self.target, &e))
     }
 }
 
@@ -180,6 +172,18 @@ pub(super) fn sync_all(files: &[StagedFile]) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn sync_all(files: &[StagedFile]) -> io::Result<()> {
     files.iter().try_for_each(|staged| staged.file.sync_all())
+}
+
+/// Renames into a folder that may have to be made.
+pub(super) fn move_to(hidden: &Path, target: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(folder_of(target))?;
+    std::fs::rename(hidden, target)
+}
+
+/// Puts the names of a target and of the folders made for it onto the disk, up to the one that was there.
+pub(super) fn sync_folders(target: &Path, nearest: &Path) -> io::Result<()> {
+    let made = folder_of(target).ancestors().take_while(|folder| *folder != nearest);
+    made.chain([nearest]).try_for_each(|folder| File::open(folder)?.sync_all())
 }
 
 /// Removes what runs that were killed between their two last steps have left in a folder. Whoever is at work holds a lock,
@@ -224,7 +228,7 @@ pub(super) fn folder_of(target: &Path) -> &Path {
 }
 
 /// The first folder above that is there.
-fn nearest(folder: &Path) -> &Path {
+pub(super) fn nearest(folder: &Path) -> &Path {
     let found = folder.ancestors().find(|f| f.is_dir() || f.as_os_str().is_empty());
     found.filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
@@ -254,6 +258,10 @@ pub(super) fn cannot(target: &Path, error: &io::Error) -> Error {
 #[cfg(target_os = "linux")]
 fn nameless(folder: &Path) -> Option<File> {
     use rustix::fs::{Mode, OFlags, open};
+    // Needed to give it a name.
+    if !Path::new("/proc/self/fd").exists() {
+        return None;
+    }
     let mode = Mode::from_raw_mode(0o644);
     open(folder, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, mode).ok().map(File::from)
 }

@@ -394,13 +394,16 @@ fn a_full_disk_is_a_limit_and_no_mistake() {
     );
     // The largest file that this shell and its children may write; the signal would otherwise end them.
     let program = env!("CARGO_BIN_EXE_comptoir");
-    let limited = format!("trap '' XFSZ; ulimit -f 100; exec '{program}' run a.sql");
-    let out = Command::new("sh").args(["-c", &limited]).current_dir(place.path("")).output();
-    let out = out.expect("the program starts");
-    let said = String::from_utf8_lossy(&out.stderr);
-    assert_eq!(out.status.code(), Some(4), "{said}");
-    assert!(said.contains("make room on the disk"), "{said}");
-    assert_eq!(place.files().len(), 1);
+    place.write("o.sql", "SELECT value, random() AS r FROM generate_series(1, 300000);");
+    for arguments in ["a.sql", "o.sql --output o.csv", "o.sql --output o.parquet"] {
+        let limited = format!("trap '' XFSZ; ulimit -f 100; exec '{program}' run {arguments}");
+        let out = Command::new("sh").args(["-c", &limited]).current_dir(place.path("")).output();
+        let out = out.expect("the program starts");
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(4), "{arguments} {said}");
+        assert!(said.contains("make room on the disk"), "{said}");
+        assert_eq!(place.files().len(), 2);
+    }
     // What may be spilled.
     place.write(
         "b.sql",
