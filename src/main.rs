@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use comptoir::config::{self, Config};
 use comptoir::script::job::{self, Source};
-use comptoir::script::report::Report;
+use comptoir::script::report::{self, Report};
 use comptoir::script::state::StateOptions;
 use comptoir::script::{self, Failure, Output};
 use comptoir::sink::{Format, Out, StagedFile};
@@ -106,8 +106,8 @@ struct Run {
     /// Plan and type-check every statement, and read and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// With --dry-run: show the plans
-    #[arg(long, requires = "dry_run")]
+    /// A dry run that shows the plans
+    #[arg(long, conflicts_with = "state")]
     explain: bool,
     /// Remember in this file what was done, and skip what has not changed since: text, parameters, files read and written
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
@@ -355,7 +355,7 @@ async fn run_job(engine: &Engine, run: Run, output: &Output, config: &Config) ->
         let path = file.to_string_lossy().into_owned();
         let text = if path == "-" { typed_in() } else { std::fs::read_to_string(file) };
         let text = text.map_err(|e| Error::usage(format!("cannot read `{path}`: {e}")))?;
-        sources.push(Source { path, text });
+        sources.push(Source { path, text: script::unmarked(text) });
     }
     let state = run.state.map(|file| StateOptions::new(file, run.full_refresh, config, output));
     let options = job::Options {
@@ -364,7 +364,7 @@ async fn run_job(engine: &Engine, run: Run, output: &Output, config: &Config) ->
         parameters: run.params,
         publish_all: run.publish == Publish::All,
         keep_going: run.on_error == OnError::Continue,
-        dry_run: run.dry_run,
+        dry_run: run.dry_run || run.explain,
         explain: run.explain,
         show_failures: run.show_failures,
         store_failures: run.store_failures,
@@ -374,7 +374,15 @@ async fn run_job(engine: &Engine, run: Run, output: &Output, config: &Config) ->
             }
         },
     };
+    // What is said and shown until the end is data, and no command to GitHub whatever its lines begin with.
+    let token = if run.github { Some(report::stop_token()?) } else { None };
+    if let Some(token) = &token {
+        eprintln!("::stop-commands::{token}");
+    }
     let report = job::run(engine, &sources, &options, output).await;
+    if let Some(token) = &token {
+        eprintln!("::{token}::");
+    }
     for (file, text) in
         [(&run.junit, Report::junit as fn(&Report) -> String), (&run.report, Report::json)]
     {
@@ -412,7 +420,7 @@ async fn prompt(engine: Engine, output: &Output) -> Result<(), End> {
 fn typed_in() -> std::io::Result<String> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text)?;
-    Ok(text)
+    Ok(script::unmarked(text))
 }
 
 /// What was typed, over what the file says.
