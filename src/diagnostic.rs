@@ -97,6 +97,11 @@ pub fn cut(sql: &str, span: Span) -> &str {
     sql.get(start..end.max(start)).unwrap_or(sql)
 }
 
+/// The text from a place on.
+pub(crate) fn from(sql: &str, start: Location) -> Option<&str> {
+    sql.get(byte_offset(sql, start)?..)
+}
+
 /// SQL places count lines and characters from one; the drawing wants bytes.
 fn byte_range(sql: &str, span: Span) -> Option<std::ops::Range<usize>> {
     let start = byte_offset(sql, span.start)?;

@@ -357,9 +357,19 @@ impl Engine {
         if let Some(table) = quoted("table '")
             && error.message.ends_with("not found")
         {
-            let reference = TableReference::parse_str(&table);
-            let reference = TableReference::bare(reference.table().to_string());
+            // `catalog.schema.name`, the name as it was written, with its dots and capitals.
+            let reference = match table.splitn(3, '.').collect::<Vec<_>>().as_slice() {
+                [_, "public", name] => TableReference::bare(*name),
+                [_, schema, name] => TableReference::partial(*schema, *name),
+                _ => TableReference::bare(table.as_str()),
+            };
             return self.functions.unknown_table(&reference).at(error.span);
+        }
+        if error.message.starts_with("There is no registered file format") {
+            return error.hint(
+                "COPY writes parquet, csv, json (an object a line, as JSONL is), arrow and html: \
+                 name the file so, or add `STORED AS JSON`; `--output FILE` knows more formats",
+            );
         }
         let function =
             quoted("Invalid function '").or_else(|| quoted("There is no window function named "));

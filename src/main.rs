@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Args, Parser, Subcommand};
 use comptoir::config::{self, Config};
 use comptoir::script::job::{self, Source};
-use comptoir::script::report::Report;
+use comptoir::script::report::{self, Report};
 use comptoir::script::state::StateOptions;
 use comptoir::script::{self, Failure, Output};
 use comptoir::sink::{Format, Out, StagedFile};
@@ -105,8 +105,8 @@ struct Run {
     /// Plan and type-check every statement, and read and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// With --dry-run: show the plans
-    #[arg(long, requires = "dry_run")]
+    /// A dry run that shows the plans
+    #[arg(long, conflicts_with = "state")]
     explain: bool,
     /// Remember in this file what was done, and skip what has not changed since: text, parameters, files read and written
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
@@ -357,7 +357,7 @@ async fn run_job(engine: &Engine, run: Run, output: &Output, config: &Config) ->
         parameters: run.params,
         publish_all: run.publish == Publish::All,
         keep_going: run.on_error == OnError::Continue,
-        dry_run: run.dry_run,
+        dry_run: run.dry_run || run.explain,
         explain: run.explain,
         show_failures: run.show_failures,
         store_failures: run.store_failures,
@@ -380,6 +380,11 @@ async fn run_job(engine: &Engine, run: Run, output: &Output, config: &Config) ->
         file.map_err(|e| Error::usage(format!("GITHUB_STEP_SUMMARY: cannot write `{shown}`: {e}")))
     });
     let summary = summary.transpose()?;
+    // What is said and shown until the end is data, and no command to GitHub whatever its lines begin with.
+    let token = if run.github { Some(report::stop_token()?) } else { None };
+    if let Some(token) = &token {
+        say(&format!("::stop-commands::{token}"));
+    }
     let report = match read_all(&run.files) {
         Ok(sources) => job::run(engine, &sources, &options, output).await,
         Err((path, error)) => {
@@ -387,6 +392,9 @@ async fn run_job(engine: &Engine, run: Run, output: &Output, config: &Config) ->
             Report::of_failure(&path, &error)
         }
     };
+    if let Some(token) = &token {
+        say(&format!("::{token}::"));
+    }
     for (mut file, text) in reports {
         file.write_all(text(&report).as_bytes()).map_err(Error::from)?;
         file.publish()?;
@@ -408,7 +416,7 @@ fn read_all(files: &[PathBuf]) -> Result<Vec<Source>, (String, Error)> {
         let path = file.to_string_lossy().into_owned();
         let text = if path == "-" { typed_in() } else { std::fs::read_to_string(file) };
         match text {
-            Ok(text) => Ok(Source { path, text }),
+            Ok(text) => Ok(Source { path, text: script::unmarked(text) }),
             Err(e) => {
                 let error = Error::usage(format!("cannot read `{path}`: {e}"));
                 Err((path, error))
@@ -431,7 +439,7 @@ async fn prompt(engine: Engine, output: &Output) -> Result<(), End> {
 fn typed_in() -> std::io::Result<String> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text)?;
-    Ok(text)
+    Ok(script::unmarked(text))
 }
 
 /// What was typed, over what the file says.

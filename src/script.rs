@@ -25,7 +25,15 @@ use crate::engine::{Engine, Outcome};
 use crate::error::{Error, Kind, Result, from_io};
 use crate::execute::Rows;
 use crate::sink::{Format, Out, Output as Written, Page, Section, Sink, StagedFile};
-use crate::statement::{Assertion, Severity, Statement, Values, parameters, parse_with};
+use crate::statement::{Assertion, Demand, Severity, Statement, Values, parameters, parse_with};
+
+/// A text without the mark that Windows puts in front of UTF-8.
+pub fn unmarked(mut text: String) -> String {
+    if text.starts_with('\u{feff}') {
+        text.remove(0);
+    }
+    text
+}
 
 /// Where results and remarks go.
 pub struct Output {
@@ -277,7 +285,7 @@ async fn assert(
         }
     }
     if let Some(store) = &checking.store
-        && kept > 0
+        && assertion.demand == Demand::NoRows
     {
         error = error.note(format!("the failing rows are in `{}`", store.display()));
     }

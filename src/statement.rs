@@ -18,11 +18,12 @@ use crate::error::{Error, Kind, Result};
 mod assertion;
 mod depth;
 mod parameter;
+mod values;
 pub mod walk;
 
 pub use assertion::{Assertion, Demand, Severity};
 pub use depth::STACK;
-pub use parameter::{Parameter, Uses, Values};
+pub use parameter::{Parameter, Uses, Values, numbers_as_text};
 
 /// One statement of a text.
 #[derive(Clone, Debug)]
@@ -62,9 +63,10 @@ pub fn parse_after(text: &str, earlier: &[Parameter], values: &Values) -> Result
     let (mut declared, rest) = parameter::split(tokens(text)?)?;
     let own: Vec<String> = declared.iter().map(|p| p.name.clone()).collect();
     declared.extend(earlier.iter().filter(|p| !own.contains(&p.name)).cloned());
-    let filled = Uses { declared: &declared, values }.fill(rest)?;
+    let uses = Uses { declared: &declared, values };
+    let filled = uses.fill(rest)?;
     depth::check(&filled)?;
-    let failed = |error: DataFusionError| failed(text, error);
+    let failed = |error: DataFusionError| uses.at_value(failed(text, error), text);
     let mut parser = DFParserBuilder::new(filled)
         .with_dialect(&GenericDialect {})
         .with_recursion_limit(MAX_DEPTH)
@@ -78,7 +80,7 @@ pub fn parse_after(text: &str, earlier: &[Parameter], values: &Values) -> Result
             return Ok(statements);
         }
         let asks_policy = takes_words(&mut parser.parser, ["EXPLAIN", "PRIVACY"]);
-        let (parsed, assertion) = if assertion::is_next(&parser.parser) {
+        let (mut parsed, assertion) = if assertion::is_next(&parser.parser) {
             let (query, assertion) =
                 assertion::parse(&mut parser.parser).map_err(|e| failed(e.into()))?;
             (Parsed::Statement(Box::new(Sql::Query(Box::new(query)))), Some(assertion))
@@ -87,12 +89,14 @@ pub fn parse_after(text: &str, earlier: &[Parameter], values: &Values) -> Result
         };
         let after = parser.parser.peek_token();
         if !matches!(after.token, Token::SemiColon | Token::EOF) {
-            return Err(Error::usage(format!(
+            let error = Error::usage(format!(
                 "expected `;` or the end of the text, found `{}`",
                 after.token
             ))
-            .at(Span::try_from_sqlparser_span(after.span)));
+            .at(Span::try_from_sqlparser_span(after.span));
+            return Err(uses.at_value(error, text));
         }
+        values::settle(&mut parsed)?;
         let end = match after.token {
             Token::EOF => end_of(text),
             _ => after.span.start,

@@ -16,5 +16,5 @@ CREATE MACRO check_accepted(
 ) AS TABLE
 SELECT value, count(*) AS occurrences
 FROM relation
-WHERE value IS NOT NULL AND NOT array_has(accepted, value)
+WHERE value IS NOT NULL AND array_has(accepted, value) IS NOT TRUE
 GROUP BY value

@@ -5,9 +5,11 @@
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use futures::future::BoxFuture;
 
 use super::Engine;
@@ -93,6 +95,8 @@ async fn holds(rows: Rows) -> Result<Checked> {
         [Some(false)] => "the condition is false",
         // Unknown is not good enough.
         [None] => "the condition is NULL",
+        // It stood in a WHERE, which knows no difference.
+        [] => "the condition is false or NULL",
         _ => "the condition did not give one answer",
     };
     Ok(Checked { failing: 1, shown: vec![], finding: finding.into() })
@@ -102,7 +106,7 @@ async fn no_rows(mut rows: Rows, show: usize, store: Option<&Path>) -> Result<Ch
     let mut checked = Checked { failing: 0, shown: vec![], finding: String::new() };
     let mut kept = 0;
     let mut stored: Option<(StagedFile, Box<dyn Sink>)> = None;
-    let schema = SchemaRef::clone(rows.schema());
+    let schema = storable(rows.schema());
     while let Some(batch) = rows.next().await? {
         if batch.num_rows() == 0 {
             continue;
@@ -113,7 +117,7 @@ async fn no_rows(mut rows: Rows, show: usize, store: Option<&Path>) -> Result<Ch
             stored = Some((file, Format::named("parquet")?.open(out, &schema)?));
         }
         if let Some((_, sink)) = &mut stored {
-            sink.write(&batch)?;
+            sink.write(&stored_as(&batch, &schema)?)?;
         }
         checked.failing += batch.num_rows() as u64;
         if kept < show {
@@ -129,4 +133,20 @@ async fn no_rows(mut rows: Rows, show: usize, store: Option<&Path>) -> Result<Ch
     let rows = if checked.failing == 1 { "row fails" } else { "rows fail" };
     checked.finding = format!("{} {rows}", checked.failing);
     Ok(checked)
+}
+
+/// The columns as Parquet can have them: it knows no interval, which is a text then.
+fn storable(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::Interval(_) => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8)),
+        _ => Arc::clone(field),
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn stored_as(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let columns = batch.columns().iter().zip(schema.fields());
+    let columns: Result<Vec<_>, _> =
+        columns.map(|(column, field)| cast(column, field.data_type())).collect();
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns?)?)
 }

@@ -336,6 +336,15 @@ pub(super) fn relation(
             let name = Ident { value: name.clone(), quote_style: Some('"'), span: *span };
             functions.named_relation(ObjectName::from(vec![name]), context)?
         }
+        Expr::Value(ValueWithSpan { value: Value::EscapedStringLiteral(_), span }) => {
+            return Err(Error::usage(format!(
+                "`{parameter}` takes a relation, and the text of a parameter is not a name"
+            ))
+            .at(Span::try_from_sqlparser_span(*span))
+            .hint(
+                "declare the parameter as IDENTIFIER and write it in quotes, as in `\"$name\"`",
+            ));
+        }
         Expr::Function(function) => {
             let call = call_of(function.clone())?;
             match (normalise(&call.name).as_str(), call.arguments.as_slice()) {

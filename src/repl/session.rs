@@ -122,7 +122,7 @@ impl<'a> Session<'a> {
         Box::pin(async move {
             let path = file.display().to_string();
             let text = match std::fs::read_to_string(file) {
-                Ok(text) if self.depth < DEPTH => text,
+                Ok(text) if self.depth < DEPTH => script::unmarked(text),
                 Ok(_) => {
                     let error = Error::usage(format!("`{path}` is read by a file that it reads"));
                     return self.complain(&error, "", "");

@@ -3,16 +3,20 @@
 
 //! The values of a script's parameters: what was typed, over what a file says, over the defaults.
 
+use std::fmt;
 use std::path::Path;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::{nearest, or_list};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::statement::{Parameter, Uses, Values};
+use crate::statement::{Parameter, Uses, Values, numbers_as_text};
 
 /// `name=value` of the command line, over the `.json` or `.toml` file.
 pub(super) fn given(typed: &[String], file: Option<&Path>) -> Result<Values> {
@@ -21,6 +25,7 @@ pub(super) fn given(typed: &[String], file: Option<&Path>) -> Result<Values> {
             let named = |e: Error| e.context(format_args!("`{}`", file.display()));
             let text =
                 std::fs::read_to_string(file).map_err(|e| named(Error::usage(e.to_string())))?;
+            let text = super::unmarked(text);
             let json = file.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
             if json { from_json(&text) } else { from_toml(&text) }.map_err(named)?
         }
@@ -33,7 +38,7 @@ pub(super) fn given(typed: &[String], file: Option<&Path>) -> Result<Values> {
             .ok_or_else(|| Error::usage(format!("`-p {pair}` is not `name=value`")))?;
         let name = name.trim().to_lowercase();
         if seen.contains(&name) {
-            return Err(Error::usage(format!("the parameter `{name}` is given twice")));
+            return Err(twice(&name));
         }
         values.insert(name.clone(), Some(value.to_string()));
         seen.push(name);
@@ -41,53 +46,96 @@ pub(super) fn given(typed: &[String], file: Option<&Path>) -> Result<Values> {
     Ok(values)
 }
 
+/// The entries of an object, in order, and one twice when it is there twice.
+struct Entries(Vec<(String, serde_json::Value)>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Entries;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of parameters")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+                let mut entries = vec![];
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+        reader.deserialize_map(Object)
+    }
+}
+
 fn from_json(text: &str) -> Result<Values> {
     use serde_json::Value;
-    let all: serde_json::Map<String, Value> =
-        serde_json::from_str(text).map_err(|e| Error::usage(e.to_string()))?;
-    all.into_iter()
-        .map(|(name, value)| {
-            let text = match value {
-                Value::Null => None,
-                Value::String(text) => Some(text),
-                // A list is kept as it is written; whether one is wanted its declaration says.
-                Value::Bool(_) | Value::Number(_) | Value::Array(_) => Some(value.to_string()),
-                Value::Object(_) => return Err(not_one_value(&name)),
-            };
-            Ok((name.to_lowercase(), text))
-        })
-        .collect()
+    let failed = |e: serde_json::Error| Error::usage(e.to_string());
+    // The places in errors are those of the text as it is written.
+    serde_json::from_str::<IgnoredAny>(text).map_err(failed)?;
+    let Entries(all) = serde_json::from_str(&numbers_as_text(text)).map_err(failed)?;
+    let mut values = Values::new();
+    for (name, value) in all {
+        let text = match value {
+            Value::Null => None,
+            Value::String(text) => Some(text),
+            // A list is kept as it is written; whether one is wanted its declaration says.
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) => Some(value.to_string()),
+            Value::Object(_) => return Err(not_one_value(&name)),
+        };
+        once(&mut values, &name, text)?;
+    }
+    Ok(values)
 }
 
 fn from_toml(text: &str) -> Result<Values> {
-    use toml::Value;
-    let all: toml::Table =
-        toml::from_str(text).map_err(|e| Error::usage(e.to_string().trim().to_string()))?;
-    all.into_iter()
-        .map(|(name, value)| {
-            let text = match value {
-                Value::String(text) => text,
-                Value::Array(items) => list(&items).ok_or_else(|| not_one_value(&name))?,
-                Value::Table(_) => return Err(not_one_value(&name)),
-                other => other.to_string(),
-            };
-            Ok((name.to_lowercase(), Some(text)))
-        })
-        .collect()
+    let all = DeTable::parse(text).map_err(|e| Error::usage(e.to_string().trim().to_string()))?;
+    let mut values = Values::new();
+    for (name, value) in all.get_ref() {
+        let (name, value) = (name.get_ref(), value.get_ref());
+        let text = match value {
+            DeValue::Array(items) => {
+                let items: Option<Vec<String>> =
+                    items.iter().map(|i| single(i.get_ref())).collect();
+                items.and_then(|items| serde_json::to_string(&items).ok())
+            }
+            value => single(value),
+        };
+        once(&mut values, name, Some(text.ok_or_else(|| not_one_value(name))?))?;
+    }
+    Ok(values)
 }
 
-/// A list of TOML, written as JSON.
-fn list(items: &[toml::Value]) -> Option<String> {
-    use toml::Value;
-    let items: Option<Vec<serde_json::Value>> = items
-        .iter()
-        .map(|item| match item {
-            Value::String(text) => Some(text.clone().into()),
-            Value::Array(_) | Value::Table(_) => None,
-            other => Some(other.to_string().into()),
-        })
-        .collect();
-    serde_json::to_string(&items?).ok()
+/// A value of TOML as it is written, without its quotes.
+fn single(value: &DeValue<'_>) -> Option<String> {
+    Some(match value {
+        DeValue::String(text) => text.to_string(),
+        DeValue::Integer(number) if number.radix() == 10 => number.as_str().to_string(),
+        DeValue::Integer(number) => {
+            i128::from_str_radix(number.as_str(), number.radix()).ok()?.to_string()
+        }
+        DeValue::Float(number) => number.as_str().to_string(),
+        DeValue::Boolean(truth) => truth.to_string(),
+        DeValue::Datetime(moment) => moment.to_string(),
+        DeValue::Array(_) | DeValue::Table(_) => return None,
+    })
+}
+
+/// Names are the same in capitals: `x` and `X` would be one parameter with two values.
+fn once(values: &mut Values, name: &str, text: Option<String>) -> Result<()> {
+    let name = name.to_lowercase();
+    match values.contains_key(&name) {
+        true => Err(twice(&name)),
+        false => {
+            values.insert(name, text);
+            Ok(())
+        }
+    }
+}
+
+fn twice(name: &str) -> Error {
+    Error::usage(format!("the parameter `{name}` is given twice"))
 }
 
 fn not_one_value(name: &str) -> Error {
@@ -144,7 +192,7 @@ pub(crate) async fn values(
         }
         let earlier = Uses { declared: &declared[..i], values: &values };
         let probe = parameter.probe(value, &earlier)?;
-        let failed = |error: Error| {
+        let wrong = |why: String| {
             let what = match value {
                 Some(Some(text)) => format!("`{text}` is not one"),
                 Some(None) => "NULL is not one".into(),
@@ -155,22 +203,27 @@ pub(crate) async fn values(
                 parameter.name,
                 parameter.shown_type()
             ))
-            .note(error.message)
+            .note(why)
             .at(parameter.span)
         };
-        let batches = engine.query(&probe).await.map_err(failed)?;
-        if parameter.is_list() {
-            values.insert(parameter.name.clone(), list_of(&batches)?);
-            continue;
+        let batches = engine.query(&probe).await.map_err(|e| wrong(e.message))?;
+        let text = match parameter.is_list() {
+            true => list_of(&batches)?,
+            false => text_of(&batches)?,
+        };
+        if let Some(why) = text.as_ref().and_then(|text| parameter.unfaithful(value, text)) {
+            return Err(wrong(why));
         }
-        let column =
-            batches.iter().find(|b| b.num_rows() > 0).map(|b| cast(b.column(0), &DataType::Utf8));
-        let text = column.transpose()?.and_then(|column| {
-            column.as_string::<i32>().iter().next().flatten().map(str::to_string)
-        });
         values.insert(parameter.name.clone(), text);
     }
     Ok(values)
+}
+
+/// The one value as text; `None` is NULL.
+fn text_of(batches: &[RecordBatch]) -> Result<Option<String>> {
+    let Some(batch) = batches.iter().find(|b| b.num_rows() > 0) else { return Ok(None) };
+    let column = cast(batch.column(0), &DataType::Utf8)?;
+    Ok(column.as_string::<i32>().iter().next().flatten().map(str::to_string))
 }
 
 /// A list's values as JSON; `None` is NULL.
@@ -201,7 +254,7 @@ mod tests {
                 ("day".into(), some("2026-01-01")),
                 ("n".into(), some("5")),
                 ("none".into(), None),
-                ("x".into(), some("1.5")),
+                ("x".into(), some("1.50")),
             ]
         );
         let toml = from_toml("day = 2026-01-01\nn = -5\nname = 'it''s'").map(|_| ());
@@ -210,10 +263,40 @@ mod tests {
         assert_eq!(toml["day"], some("2026-01-01"));
         assert_eq!((toml["n"].clone(), toml["name"].clone()), (some("-5"), some("it's")));
         assert!(from_json(r#"{"a": {"b": 1}}"#).is_err() && from_toml("[a]\nb = 1").is_err());
-        assert_eq!(from_json(r#"{"a": [1, "x"]}"#).expect("reads")["a"], some("[1,\"x\"]"));
+        assert_eq!(from_json(r#"{"a": [1, "x"]}"#).expect("reads")["a"], some("[\"1\",\"x\"]"));
         let toml = from_toml("a = [\"it's\", 1, 2026-01-01]").expect("reads");
         assert_eq!(toml["a"], some("[\"it's\",\"1\",\"2026-01-01\"]"));
         assert!(from_toml("a = [[1]]").is_err());
+    }
+
+    #[test]
+    fn a_number_of_a_file_is_its_digits() {
+        let some = |text: &str| Some(text.to_string());
+        for number in
+            ["12345678901234567.1234", "0.0000001", "-1E-7", "18446744073709551616", "1e400"]
+        {
+            let json =
+                from_json(&format!(r#"{{"a-1": {number}, "l": [{number}]}}"#)).expect(number);
+            assert_eq!(
+                (&json["a-1"], &json["l"]),
+                (&some(number), &some(&format!("[\"{number}\"]")))
+            );
+        }
+        let toml = from_toml("a = 12_345_678_901_234_567.1234\nb = 0x1F\nc = [0.0000001]");
+        let toml = toml.expect("reads");
+        assert_eq!((&toml["a"], &toml["b"]), (&some("12345678901234567.1234"), &some("31")));
+        assert_eq!(toml["c"], some("[\"0.0000001\"]"));
+        for wrong in [r#"{"a": 01}"#, r#"{"a": 1.}"#, r#"{"a": 1-2}"#, "[1]", "1", "{"] {
+            assert!(from_json(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_file_gives_a_parameter_once() {
+        for json in [r#"{"x": 1, "X": 2}"#, r#"{"x": 1, "x": 1}"#] {
+            assert!(from_json(json).expect_err(json).message.contains("`x` is given twice"));
+        }
+        assert!(from_toml("x = 1\nX = 2").expect_err("twice").message.contains("given twice"));
     }
 
     #[test]

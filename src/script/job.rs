@@ -66,6 +66,7 @@ pub fn run<'a>(
     Box::pin(async move {
         let mut job = Job {
             engine,
+            sources,
             options,
             output,
             report: Report::default(),
@@ -86,7 +87,8 @@ pub fn run<'a>(
         }
         for ((source, step), decision) in steps.iter().zip(decisions) {
             match decision {
-                Some(Decision::Skip(why)) if job.report.failure.is_none() => {
+                // A failure of something else changes nothing of what is right already.
+                Some(Decision::Skip(why)) if job.report.failure.is_none() || options.keep_going => {
                     job.leave_out(source, step, &why);
                 }
                 _ => job.step(source, step).await,
@@ -99,6 +101,7 @@ pub fn run<'a>(
 
 struct Job<'a> {
     engine: &'a Engine,
+    sources: &'a [Source],
     options: &'a Options,
     output: &'a Output,
     report: Report,
@@ -288,11 +291,20 @@ impl Job<'_> {
     /// Where the failing rows of an assertion are kept.
     fn store(&self, source: &Source, statement: &Statement) -> Option<PathBuf> {
         let folder = self.options.store_failures.as_ref()?;
-        let stem = std::path::Path::new(&source.path).file_stem()?.to_string_lossy().into_owned();
+        let stem = |source: &Source| {
+            std::path::Path::new(&source.path).file_stem().map(|s| s.to_string_lossy().into_owned())
+        };
+        // Two files may have one name, in two folders.
+        let earlier = self.sources.iter().take_while(|s| !std::ptr::eq(*s, source));
+        let mut stem_here = stem(source)?;
+        match earlier.filter(|s| stem(s).as_ref() == Some(&stem_here)).count() {
+            0 => {}
+            n => stem_here.push_str(&format!(".{}", n + 1)),
+        }
         let at = statement.span.start;
         // Two assertions may stand on one line.
         let column = if at.column > 1 { format!("-{}", at.column) } else { String::new() };
-        Some(folder.join(format!("{stem}-{}{column}.parquet", at.line)))
+        Some(folder.join(format!("{stem_here}-{}{column}.parquet", at.line)))
     }
 
     /// Publishes what waits, or forgets it, and writes the state.

@@ -23,6 +23,13 @@ pub struct Report {
     pub failure: Option<Kind>,
 }
 
+/// What GitHub is told to wait for before it obeys again: nobody can guess it, so no value can say it.
+pub fn stop_token() -> Result<String, Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|e| Error::query(format!("no randomness: {e}")))?;
+    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+}
+
 /// How a statement ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {

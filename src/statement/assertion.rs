@@ -8,15 +8,20 @@
 //! ASSERT NO ROWS IN (query) | table | function(…)  [SEVERITY WARN | ERROR] [MESSAGE 'text']
 //! ```
 
+use std::ops::ControlFlow;
+
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArguments, Ident, ObjectName, Query, SelectItem, SetExpr, Statement,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query,
+    SelectItem, SetExpr, Statement, Value,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::parameter::is_word;
 use super::table_factor;
+use super::walk::{self, EachExpr};
 
 /// What is demanded of a query's rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +66,7 @@ pub(super) fn parse(parser: &mut Parser<'_>) -> Result<(Query, Assertion), Parse
             parser.next_token();
         }
         let place = parser.peek_token();
-        let source = parser.parse_expr()?;
+        let source = source(parser)?;
         match rows_of(source) {
             Some(query) => (query, Demand::NoRows),
             None => {
@@ -97,6 +102,18 @@ pub(super) fn parse(parser: &mut Parser<'_>) -> Result<(Query, Assertion), Parse
     Ok((query, Assertion { demand, severity, message }))
 }
 
+/// What `NO ROWS IN` is about. The parser of expressions does not know `(VALUES …)`.
+fn source(parser: &mut Parser<'_>) -> Result<Expr, ParserError> {
+    let [open, values] = parser.peek_tokens();
+    if open != Token::LParen || !is_word(&values, "values") {
+        return parser.parse_expr();
+    }
+    parser.next_token();
+    let query = parser.parse_query()?;
+    parser.expect_token(&Token::RParen)?;
+    Ok(Expr::Subquery(query))
+}
+
 /// `SELECT * FROM source`
 fn rows_of(source: Expr) -> Option<Query> {
     let factor = match source {
@@ -105,7 +122,7 @@ fn rows_of(source: Expr) -> Option<Query> {
         Expr::Identifier(name) => table_factor(ObjectName::from(vec![name]), None),
         Expr::CompoundIdentifier(names) => table_factor(ObjectName::from(names), None),
         Expr::Value(value) => {
-            let file = value.value.into_string()?;
+            let Value::SingleQuotedString(file) = value.value else { return None };
             table_factor(ObjectName::from(vec![Ident::with_quote('\'', file)]), None)
         }
         Expr::Function(Function {
@@ -119,11 +136,45 @@ fn rows_of(source: Expr) -> Option<Query> {
     Some(query)
 }
 
-/// `SELECT condition AS holds`
-fn condition(expr: Expr) -> Result<Query, ParserError> {
-    let mut query = template("SELECT 1")?;
-    if let SetExpr::Select(select) = query.body.as_mut() {
-        select.projection = vec![SelectItem::ExprWithAlias { expr, alias: Ident::new("holds") }];
+/// `SELECT condition AS holds`, or `SELECT true AS holds WHERE condition` for what the engine can only do in a `WHERE`.
+fn condition(mut expr: Expr) -> Result<Query, ParserError> {
+    let (mut scalar, mut joined) = (false, false);
+    let _ = walk::expr(
+        &mut expr,
+        &mut EachExpr(|expr: &mut Expr| {
+            match expr {
+                Expr::Subquery(_) => scalar = true,
+                Expr::Exists { .. } | Expr::InSubquery { .. } => joined = true,
+                Expr::AllOp { right, .. } | Expr::AnyOp { right, .. } => {
+                    joined |= matches!(right.as_ref(), Expr::Subquery(_));
+                }
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        }),
+    );
+    let mut query = template(match (joined, scalar) {
+        (true, _) => "SELECT true AS holds WHERE 1",
+        // A query without rows is NULL, whatever the engine thinks of its column.
+        (false, true) => "SELECT nullif(1, NULL) AS holds",
+        (false, false) => "SELECT 1 AS holds",
+    })?;
+    let SetExpr::Select(select) = query.body.as_mut() else { return Ok(query) };
+    if joined {
+        select.selection = Some(expr);
+        return Ok(query);
+    }
+    if let Some(SelectItem::ExprWithAlias { expr: place, .. }) = select.projection.first_mut() {
+        let place = match place {
+            Expr::Function(Function { args: FunctionArguments::List(list), .. }) => {
+                match list.args.first_mut() {
+                    Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(first))) => first,
+                    _ => return Ok(query),
+                }
+            }
+            place => place,
+        };
+        *place = expr;
     }
     Ok(query)
 }
@@ -158,7 +209,7 @@ mod tests {
                     Demand::Holds,
                     Severity::Warn,
                     some("few"),
-                    "SELECT (SELECT count(*) FROM t) > 3 AND true AS holds".into()
+                    "SELECT nullif((SELECT count(*) FROM t) > 3 AND true, NULL) AS holds".into()
                 ),
                 (Demand::NoRows, Severity::Error, some("m"), "SELECT 1 WHERE false".into()),
                 (Demand::NoRows, Severity::Error, None, "SELECT * FROM check_it(t, a => 1)".into()),

@@ -16,12 +16,15 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{self, Token, TokenWithSpan};
 
 use crate::error::{Error, Result};
+use faithful::Faithful;
 
 mod declaration;
+mod faithful;
 mod list;
 mod uses;
 
 pub(super) use declaration::split;
+pub use list::numbers_as_text;
 pub use uses::Uses;
 
 /// What each parameter is, as text; `None` is NULL. A list is written as JSON: `["a", "b", null]`.
@@ -34,9 +37,13 @@ pub struct Parameter {
     pub name: String,
     /// Where it is declared.
     pub span: Option<Span>,
-    /// The type's tokens; none for an identifier.
+    /// The type as it is shown.
+    shown: String,
+    /// The type's tokens.
     data_type: Vec<Token>,
     class: Class,
+    /// What a value may not lose when it becomes one of the type.
+    faithful: Faithful,
     /// The default's tokens; the call must give a value when there are none.
     default: Vec<TokenWithSpan>,
 }
@@ -66,17 +73,16 @@ impl Parameter {
     }
 
     /// The type as it is declared.
-    pub fn shown_type(&self) -> String {
-        match self.class {
-            Class::Identifier => "IDENTIFIER".into(),
-            _ => self.data_type.iter().map(ToString::to_string).collect(),
-        }
+    pub fn shown_type(&self) -> &str {
+        &self.shown
     }
 
     /// The query that turns a value, or the default, into the text of a value of the declared type. Earlier parameters
     /// may stand in the default.
     pub fn probe(&self, given: Option<&Option<String>>, earlier: &Uses<'_>) -> Result<String> {
-        let data_type = self.shown_type();
+        let data_type = words_of(&self.data_type);
+        let constant = self.constant().map(Some);
+        let given = given.or(constant.as_ref());
         if self.is_list() {
             return self.probe_list(&data_type, given, earlier);
         }
@@ -101,6 +107,44 @@ impl Parameter {
         Ok(format!("({})", words_of(&words)))
     }
 
+    /// A default that is one text or number, or a list of numbers: as it is written, as `-p` would give it. SQL would
+    /// read `1234567890123456.1234` as a DOUBLE first.
+    fn constant(&self) -> Option<String> {
+        let tokens: Vec<&Token> = self.default.iter().map(|t| &t.token).collect();
+        if let [Token::SingleQuotedString(text)] = tokens.as_slice() {
+            return Some(text.clone()).filter(|_| !self.is_list());
+        }
+        let number = |tokens: &[&Token]| match tokens {
+            [Token::Plus, Token::Number(number, _)] | [Token::Number(number, _)] => {
+                Some(number.clone())
+            }
+            [Token::Minus, Token::Number(number, _)] => Some(format!("-{number}")),
+            _ => None,
+        };
+        match tokens.as_slice() {
+            [Token::LBracket, inner @ .., Token::RBracket] if self.is_list() => {
+                let items: Option<Vec<String>> =
+                    inner.split(|t| **t == Token::Comma).map(number).collect();
+                Some(format!("[{}]", items?.join(",")))
+            }
+            number_alone => number(number_alone).filter(|_| !self.is_list()),
+        }
+    }
+
+    /// Why the value is not what was written, be it given or the default; `None` when nothing was lost.
+    pub fn unfaithful(&self, given: Option<&Option<String>>, became: &str) -> Option<String> {
+        let written = match given {
+            Some(given) => given.clone(),
+            None => self.constant(),
+        }?;
+        if !self.is_list() {
+            return self.faithful.lost(&written, became);
+        }
+        let (written, became) = (list::items(&written)?, list::items(became)?);
+        let mut pairs = written.iter().flatten().zip(became.iter().flatten());
+        pairs.find_map(|(written, became)| self.faithful.lost(written, became))
+    }
+
     /// The name that an identifier's default gives.
     pub fn default_name(&self) -> Option<String> {
         match self.default.as_slice() {
@@ -115,7 +159,8 @@ impl Parameter {
 
     /// The tokens that stand for it.
     fn tokens(&self, values: &Values) -> Result<Vec<Token>> {
-        let value = match values.get(&self.name) {
+        let constant = self.constant().map(Some);
+        let value = match values.get(&self.name).or(constant.as_ref()) {
             Some(value) => value,
             None if self.has_default() => {
                 let default = self.default.iter().map(|t| t.token.clone());
@@ -125,7 +170,7 @@ impl Parameter {
             None => return Err(self.lacking()),
         };
         Ok(match (value, self.class) {
-            (Some(text), Class::Text) => vec![Token::SingleQuotedString(text.clone())],
+            (Some(text), Class::Text) => vec![value_only(text)],
             (Some(text), _) => self.cast(vec![Token::SingleQuotedString(text.clone())]),
             (None, _) => self.cast(vec![Token::make_keyword("NULL")]),
         })
@@ -140,6 +185,13 @@ impl Parameter {
         tokens
     }
 
+    /// The error for a value where a name is wanted.
+    fn no_name(&self) -> Error {
+        let name = &self.name;
+        Error::usage(format!("`{name}` is a value of type {} and not a name", self.shown_type()))
+            .hint(format!("declare it as IDENTIFIER and write `\"${name}\"`"))
+    }
+
     /// The error for a parameter that has neither a value nor a default.
     pub fn lacking(&self) -> Error {
         Error::usage(format!("the parameter `{}` has no value", self.name))
@@ -148,12 +200,18 @@ impl Parameter {
     }
 }
 
+/// A text that is nothing but a value. The grammar takes `'orders'` for a name wherever it wants one, and `E'orders'`
+/// never.
+fn value_only(text: &str) -> Token {
+    Token::EscapedStringLiteral(text.to_string())
+}
+
 fn words_of(tokens: &[Token]) -> String {
     tokens
         .iter()
         .map(|token| match token {
             // A token shows a text without doubling the quotes in it.
-            Token::SingleQuotedString(text) => quoted(text),
+            Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) => quoted(text),
             token => token.to_string(),
         })
         .collect::<Vec<_>>()
@@ -192,7 +250,7 @@ mod tests {
         let text = "PARAMETER name VARCHAR; PARAMETER n INTEGER DEFAULT 1 + 1; SELECT $name, $N";
         assert_eq!(
             filled(text, &[("name", Some("x' OR 1=1 --"))]).expect("fills"),
-            "SELECT 'x' OR 1=1 --' , CAST ( ( 1 + 1 ) AS INTEGER )"
+            "SELECT E'x' OR 1=1 --' , CAST ( ( 1 + 1 ) AS INTEGER )"
         );
         assert_eq!(
             filled(text, &[("name", None), ("n", Some("7"))]).expect("fills"),
@@ -208,6 +266,7 @@ mod tests {
         assert!(filled(text, &[]).expect("fills").contains("\"orders\""));
         for (text, said) in [
             ("PARAMETER t IDENTIFIER; SELECT * FROM $t", "not a value"),
+            ("PARAMETER l INTEGER[] DEFAULT [1]; SELECT 1 IN ($l)", "is a list already"),
             ("PARAMETER t VARCHAR DEFAULT 'x'; SELECT * FROM \"$t\"", "not a name"),
             ("PARAMETER day DATE; SELECT $dya", "not declared"),
             ("PARAMETER day DATE; SELECT $day", "has no value"),
@@ -247,7 +306,7 @@ mod tests {
         let text = "PARAMETER out VARCHAR; COPY t TO $out || '/a' || '.csv' STORED AS CSV; SELECT $out || 'x', 'a' || b, x SIMILAR TO 'a' || b";
         assert_eq!(
             filled(text, &[("out", Some("/tmp"))]).expect("fills"),
-            "COPY t TO '/tmp/a.csv' STORED AS CSV ; SELECT '/tmp' || 'x' , 'a' || b , x SIMILAR TO 'a' || b"
+            "COPY t TO '/tmp/a.csv' STORED AS CSV ; SELECT E'/tmp' || 'x' , 'a' || b , x SIMILAR TO 'a' || b"
         );
     }
 

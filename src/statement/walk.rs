@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{CopyToSource, Statement as Parsed};
 use datafusion::sql::sqlparser::ast::{
-    Expr, Query, Select, Statement, TableFactor, VisitMut, VisitorMut,
+    Expr, Query, Select, Statement, TableFactor, ValueWithSpan, VisitMut, VisitorMut,
 };
 
 use crate::error::Error;
@@ -44,6 +44,10 @@ pub trait Walk {
     }
     /// Before an expression.
     fn enter_expr(&mut self, _expr: &mut Expr) -> Flow {
+        ControlFlow::Continue(())
+    }
+    /// Before a constant.
+    fn enter_value(&mut self, _value: &mut ValueWithSpan) -> Flow {
         ControlFlow::Continue(())
     }
     /// After an expression.
@@ -109,6 +113,9 @@ impl VisitorMut for Walker<'_> {
     }
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> Flow {
         self.0.enter_expr(expr)
+    }
+    fn pre_visit_value(&mut self, value: &mut ValueWithSpan) -> Flow {
+        self.0.enter_value(value)
     }
     fn post_visit_expr(&mut self, expr: &mut Expr) -> Flow {
         self.0.leave_expr(expr)

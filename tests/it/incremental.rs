@@ -323,3 +323,19 @@ fn chains_are_followed_through_links_and_past_what_is_written_twice() {
     place.write("s.sql", &text);
     assert_eq!((ran().0, place.read("twice.csv")), (0, "a\n1\n".to_string()));
 }
+
+#[test]
+fn what_is_skipped_stays_so_when_something_else_fails() {
+    let place = Place::new();
+    place.write(
+        "s.sql",
+        "COPY (SELECT 1 AS a) TO 'a.csv';\nASSERT 1 = 2;\nCOPY (SELECT 2 AS b) TO 'b.csv';\n",
+    );
+    let arguments = ["--publish", "each", "--on-error", "continue", "--report", "r.json"];
+    assert_eq!(run(&place, &arguments).0, 1);
+    let (code, ran, said) = run(&place, &arguments);
+    assert_eq!((code, ran.as_slice()), (1, &[(1, false), (2, true), (3, false)][..]), "{said}");
+    assert!(!said.contains("rows written"), "{said}");
+    let report: serde_json::Value = serde_json::from_str(&place.read("r.json")).expect("is JSON");
+    assert_eq!(report["statements"][2]["status"], "skipped");
+}

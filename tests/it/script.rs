@@ -109,6 +109,103 @@ fn parameters_come_from_the_line_the_file_and_the_script_in_that_order() {
 }
 
 #[test]
+fn a_value_is_what_was_written_or_refused() {
+    let place = Place::new();
+    let show = |data_type: &str, more: &[&str]| {
+        place.write("a.sql", &format!("PARAMETER x {data_type}; SELECT $x AS x;"));
+        place.run(&[&["a.sql"], more].concat())
+    };
+    for (data_type, value, shown) in [
+        ("DECIMAL(38,10)", "12345678901234567.1234", "12345678901234567.1234000000"),
+        ("DECIMAL(18,8)", "0.0000001", "0.00000010"),
+        ("DECIMAL(38,0)", "99999999999999999999", "99999999999999999999"),
+        ("DECIMAL(18,2)", "1.5000", "1.50"),
+        ("DOUBLE PRECISION", "1.5", "1.5"),
+        ("BIGINT UNSIGNED", "5", "5"),
+        ("TIMESTAMP WITHOUT TIME ZONE", "2026-01-01T00:00:00", "2026-01-01T00:00:00"),
+        ("TIMESTAMP WITH TIME ZONE", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00"),
+        ("CHARACTER VARYING", "abc", "abc"),
+        ("VARCHAR(3)", "abc", "abc"),
+    ] {
+        let (code, out, said) = show(data_type, &["-p", &format!("x={value}")]);
+        let expected = format!("x\n{shown}\n");
+        assert_eq!((code, &out), (0, &expected), "{data_type}: {said}");
+        if !data_type.starts_with("DECIMAL") {
+            continue;
+        }
+        // The same from a file of either kind and as a default.
+        place.write("p.json", &format!("{{\"x\": {value}}}"));
+        place.write("p.toml", &format!("x = {value}"));
+        for file in ["p.json", "p.toml"] {
+            let (_, out, said) = show(data_type, &["--params", file]);
+            assert_eq!(out, expected, "{data_type} {file}: {said}");
+        }
+        let (_, out, said) = show(&format!("{data_type} DEFAULT {value}"), &[]);
+        assert_eq!(out, expected, "{data_type}: {said}");
+    }
+    place.write("l.sql", "PARAMETER x INT UNSIGNED[]; SELECT $x[1] AS x, 6 IN $x AS i;");
+    assert_eq!(place.run(&["l.sql", "-p", "x=[5,6]"]).1, "x,i\n5,true\n");
+    for (data_type, value, why) in [
+        ("DECIMAL(18,4)", "1.23456", "never rounded"),
+        ("BIGINT", "1.5", "takes BIGINT"),
+        ("DOUBLE", "1e400", "larger than the largest"),
+        ("VARCHAR(3)", "abcdef", "it has 6 characters"),
+        ("DECIMAL(18,4)[]", "[1.2,1.23456]", "never rounded"),
+    ] {
+        let (code, out, said) = show(data_type, &["-p", &format!("x={value}")]);
+        assert_eq!((code, out.as_str()), (2, ""), "{data_type}: {said}");
+        assert!(said.contains(why) && said.contains(&format!("takes {data_type}")), "{said}");
+        let quote = if data_type.starts_with("VARCHAR") { "'" } else { "" };
+        let (code, _, said) = show(&format!("{data_type} DEFAULT {quote}{value}{quote}"), &[]);
+        assert_eq!(code, 2, "{data_type} DEFAULT {value}: {said}");
+    }
+    place.write("p.json", r#"{"x": 1, "X": 2}"#);
+    let (code, _, said) = show("BIGINT", &["--params", "p.json"]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("`x` is given twice"), "{said}");
+}
+
+#[test]
+fn a_text_is_never_a_name() {
+    let place = Place::new();
+    for (text, at) in [
+        ("SELECT count(*) FROM $p;", "a.sql:2:22"),
+        ("DROP TABLE $p;", "a.sql:2:12"),
+        ("CREATE TABLE $p AS SELECT 1;", "a.sql:2:14"),
+        ("INSERT INTO $p VALUES (1);", "a.sql:2:13"),
+        ("SELECT 1 AS $p;", "a.sql:2:13"),
+        ("SELECT * FROM check_unique($p, a);", "a.sql:2:28"),
+    ] {
+        place.write(
+            "a.sql",
+            &format!("PARAMETER p VARCHAR; CREATE TABLE orders AS SELECT 1 AS a;\n{text}"),
+        );
+        let (code, out, said) = place.run(&["a.sql", "-p", "p=orders"]);
+        assert_eq!((code, out.as_str()), (2, ""), "{text}: {said}");
+        assert!(
+            said.contains(at) && said.contains("IDENTIFIER"),
+            "{text} should point at {at}: {said}"
+        );
+    }
+    place.write("a.sql", "PARAMETER p VARCHAR;\nCOPY (SELECT $p AS p) TO $p; CREATE EXTERNAL TABLE t STORED AS CSV LOCATION $p OPTIONS ('format.has_header' $h); SELECT * FROM t;\nPARAMETER h VARCHAR DEFAULT 'true';");
+    let (code, out, said) = place.run(&["a.sql", "--publish", "each", "-p", "p=o.csv"]);
+    assert_eq!((code, out.as_str()), (0, "p\no.csv\n"), "{said}");
+}
+
+#[test]
+fn the_mark_of_windows_is_no_part_of_a_text() {
+    let place = Place::new();
+    place.write("a.sql", "\u{feff}PARAMETER x INTEGER; SELECT $x AS x;");
+    place.write("p.json", "\u{feff}{\"x\": 1}").write("p.toml", "\u{feff}x = 1");
+    for file in ["p.json", "p.toml"] {
+        let (code, out, said) = place.run(&["a.sql", "--params", file]);
+        assert_eq!((code, out.as_str()), (0, "x\n1\n"), "{said}");
+    }
+    place.write("b.sql", "\u{feff}SELECT nope;");
+    assert!(place.run(&["b.sql"]).2.contains("b.sql:1:8"));
+}
+
+#[test]
 fn nothing_runs_unless_everything_can_be_read() {
     let place = Place::new();
     place.write("a.sql", "COPY (SELECT 1 AS a) TO 'a.csv'; SELECT 1 AS shown;");
@@ -188,6 +285,28 @@ fn a_warning_is_said_and_failing_rows_are_kept_on_request() {
         "SELECT count(*) AS n, min(v) AS low, max(v) AS high FROM 'kept/a-1.parquet';",
     );
     assert_eq!(place.run(&["b.sql"]).1, "n,low,high\n30,1,30\n");
+}
+
+#[test]
+fn failing_rows_of_each_assertion_have_a_file_of_their_own() {
+    let place = Place::new();
+    for (folder, n) in [("a", 1), ("b", 2)] {
+        fs::create_dir(place.path(folder)).expect("a folder");
+        place.write(
+            &format!("{folder}/s.sql"),
+            &format!("ASSERT NO ROWS IN (SELECT {n} AS n, INTERVAL '3 days' AS d) SEVERITY WARN;"),
+        );
+    }
+    let run = ["a/s.sql", "b/s.sql", "--store-failures", "kept", "--show-failures", "0"];
+    let (code, _, said) = place.run(&run);
+    assert_eq!(code, 0, "{said}");
+    place
+        .write("q.sql", "SELECT n, d FROM 'kept/s-1.parquet'; SELECT n FROM 'kept/s.2-1.parquet';");
+    let (_, out, told) = place.run(&["q.sql"]);
+    assert_eq!(out, "n,d\n1,3 days\nn\n2\n", "{told}");
+    for file in ["kept/s-1.parquet", "kept/s.2-1.parquet"] {
+        assert!(said.contains(&format!("the failing rows are in `{file}`")), "{said}");
+    }
 }
 
 #[test]
@@ -449,11 +568,20 @@ fn the_reports_say_what_happened_to_every_statement() {
     assert_eq!(out.status.code(), Some(1));
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     for part in [
+        "::stop-commands::",
         "::warning file=a.sql,line=2,endLine=2,col=1,endColumn=49,title=Assertion failed::assertion failed: a <b> & \"c\"",
         "::error file=a.sql,line=3,endLine=4,title=Assertion failed::assertion failed: 100%25; 2 rows fail",
     ] {
         assert!(said.contains(part), "should say {part}: {said}");
     }
+    // Nothing that a value says is a command: GitHub waits for a word that it cannot know.
+    let token = said.split("::stop-commands::").nth(1).and_then(|rest| rest.lines().next());
+    let token = token.filter(|t| t.len() == 32).expect("a token");
+    let resumed = said.find(&format!("\n::{token}::\n")).expect("resumes");
+    assert!(
+        said.starts_with("::stop-commands::") && Some(resumed) < said.find("::warning"),
+        "{said}"
+    );
     let report: serde_json::Value = serde_json::from_str(&place.read("r.json")).expect("is JSON");
     let statements = report["statements"].as_array().expect("a list");
     let status: Vec<&str> =

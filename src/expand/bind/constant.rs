@@ -29,13 +29,21 @@ pub(super) fn text(word: &str) -> Expr {
 pub(in crate::expand) fn is_text(value: &Expr) -> bool {
     match value {
         Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => is_text(inner),
-        Expr::Value(ValueWithSpan { value, .. }) => matches!(value, Value::SingleQuotedString(_)),
+        Expr::Value(ValueWithSpan { value, .. }) => {
+            matches!(value, Value::SingleQuotedString(_) | Value::EscapedStringLiteral(_))
+        }
         _ => false,
     }
 }
 
 /// What stands in the body for a constant: itself, of the declared type.
-pub(super) fn typed(value: Expr, scalar: &Scalar) -> Expr {
+pub(super) fn typed(mut value: Expr, scalar: &Scalar) -> Expr {
+    // The text of a parameter is one as any other.
+    if let Expr::Value(ValueWithSpan { value, .. }) = &mut value
+        && let Value::EscapedStringLiteral(text) = value
+    {
+        *value = Value::SingleQuotedString(std::mem::take(text));
+    }
     Expr::Cast {
         kind: CastKind::Cast,
         expr: Box::new(value),

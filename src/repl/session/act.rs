@@ -248,7 +248,7 @@ impl Session<'_> {
                 parameters(&text)?.pop().ok_or_else(|| Error::usage("no parameter"))?
             }
         };
-        let shown = parameter.shown_type();
+        let shown = parameter.shown_type().to_string();
         let text = if value.eq_ignore_ascii_case("null") { None } else { Some(value.clone()) };
         let given = [(name.clone(), text)].into();
         // Its type refuses what it does not hold, now and not at its first use.

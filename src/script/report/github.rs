@@ -59,7 +59,7 @@ pub(super) fn summary(report: &Report) -> String {
             entry.status.name(),
             cell(&entry.path),
             entry.line(),
-            cell(&entry.title()).replace('`', "'"),
+            code(&entry.title()),
             entry.seconds,
             cell(entry.message.as_deref().unwrap_or_default())
         );
@@ -79,6 +79,11 @@ fn cell(text: &str) -> String {
     short.replace('|', "\\|").replace('<', "&lt;").replace(['\n', '\r'], " ")
 }
 
+/// Within backticks markdown shows `<` as it stands.
+fn code(text: &str) -> String {
+    text.replace('|', "\\|").replace('`', "'").replace(['\n', '\r'], " ")
+}
+
 fn data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
@@ -92,6 +97,16 @@ mod tests {
     use datafusion::common::{Location, Span};
 
     use super::*;
+
+    #[test]
+    fn a_title_is_code_and_a_message_is_not() {
+        let mut entry = Entry::new("a.sql", None, "ASSERT `a` < 5 | 1");
+        entry.message = Some("<b>".into());
+        let report = Report { entries: vec![entry], ..Report::default() };
+        let summary = summary(&report);
+        assert!(summary.contains(r"| `ASSERT 'a' < 5 \| 1` |"), "{summary}");
+        assert!(summary.contains("&lt;b>"), "{summary}");
+    }
 
     #[test]
     fn an_annotation_is_one_line_at_its_place() {

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::{Class, Parameter, is_word};
+use super::{Class, Faithful, Parameter, is_word};
 use crate::error::{Error, Result};
 
 /// The declarations of a text and the rest of it.
@@ -68,7 +68,7 @@ fn declaration(words: &[&TokenWithSpan]) -> Result<Parameter> {
                 parser.peek_token().token
             )));
         }
-        Ok(DataType::Varchar(None) | DataType::Text | DataType::String(None)) => Class::Text,
+        Ok(data_type) if Faithful::of(data_type).is_text() && !is_array(data_type) => Class::Text,
         Ok(DataType::Custom(custom, _))
             if custom.to_string().eq_ignore_ascii_case("identifier") =>
         {
@@ -87,11 +87,20 @@ fn declaration(words: &[&TokenWithSpan]) -> Result<Parameter> {
         Ok(_) => Class::Other,
         Err(error) => return Err(wrong(error.to_string())),
     };
+    let faithful = parsed.as_ref().map_or(Faithful::Anything, Faithful::of);
+    let text = [Token::make_keyword("VARCHAR"), Token::LBracket, Token::RBracket];
     let parameter = Parameter {
-        data_type: data_type.iter().map(|t| t.token.clone()).collect(),
+        shown: parsed.map_or_else(|e| e.to_string(), |data_type| data_type.to_string()),
+        // The engine knows a text by one name, and no length.
+        data_type: match class {
+            Class::Text => text[..1].to_vec(),
+            Class::List if faithful.is_text() => text.to_vec(),
+            _ => data_type.iter().map(|t| t.token.clone()).collect(),
+        },
         name,
         span: place,
         class,
+        faithful,
         default,
     };
     if parameter.has_default() {
@@ -118,4 +127,8 @@ fn declaration(words: &[&TokenWithSpan]) -> Result<Parameter> {
         }
     }
     Ok(parameter)
+}
+
+fn is_array(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Array(_))
 }

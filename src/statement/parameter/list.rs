@@ -4,6 +4,7 @@
 //! A parameter that holds several values: how they are typed, and what stands for them in SQL.
 
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+use serde::de::IgnoredAny;
 
 use super::{Parameter, Uses, Values, is_word, words_of};
 use crate::error::{Error, Result};
@@ -38,7 +39,8 @@ impl Parameter {
 
     /// The tokens that stand for a list: behind `IN` its values in parentheses, elsewhere an array.
     pub(super) fn list_tokens(&self, values: &Values, behind_in: bool) -> Result<Vec<Token>> {
-        let value = match values.get(&self.name) {
+        let constant = self.constant().map(Some);
+        let value = match values.get(&self.name).or(constant.as_ref()) {
             Some(Some(text)) => Some(self.items(text)?),
             Some(None) => None,
             None if self.has_default() && !behind_in => return self.tokens(values),
@@ -83,12 +85,6 @@ impl Parameter {
     }
 }
 
-/// True behind `IN`.
-pub(super) fn behind_in(filled: &[TokenWithSpan]) -> bool {
-    let last = filled.iter().rev().find(|t| !matches!(t.token, Token::Whitespace(_)));
-    last.is_some_and(|t| is_word(&t.token, "in"))
-}
-
 /// `x IN ()` is no SQL, and no value is in no list, unknown or not: `x IS NULL IS NULL` is false whatever x is. Takes the
 /// `IN` or `NOT IN` away.
 pub(super) fn in_nothing(filled: &mut Vec<TokenWithSpan>) -> Vec<Token> {
@@ -120,17 +116,19 @@ fn array(items: Vec<Option<String>>) -> Vec<Token> {
 }
 
 /// The values of a list: JSON, or the same with the quotes left out.
-fn items(text: &str) -> Option<Vec<Option<String>>> {
+pub(super) fn items(text: &str) -> Option<Vec<Option<String>>> {
     use serde_json::Value;
     let text = text.trim();
-    if let Ok(list) = serde_json::from_str::<Vec<Value>>(text) {
+    if serde_json::from_str::<Vec<IgnoredAny>>(text).is_ok()
+        && let Ok(list) = serde_json::from_str::<Vec<Value>>(&numbers_as_text(text))
+    {
         return list
             .into_iter()
             .map(|value| match value {
                 Value::Null => Some(None),
                 Value::String(text) => Some(Some(text)),
-                Value::Bool(_) | Value::Number(_) => Some(Some(value.to_string())),
-                Value::Array(_) | Value::Object(_) => None,
+                Value::Bool(_) => Some(Some(value.to_string())),
+                Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
             })
             .collect();
     }
@@ -162,6 +160,27 @@ fn items(text: &str) -> Option<Vec<Option<String>>> {
     }
 }
 
+/// JSON with its numbers as texts, digit for digit: a reader of JSON makes a DOUBLE of `12345678901234567.25`.
+pub fn numbers_as_text(json: &str) -> String {
+    let mut text = String::with_capacity(json.len() + 16);
+    let (mut quoted, mut escaped, mut number) = (false, false, false);
+    for c in json.chars() {
+        // `e` is in `true` too, so a number begins with a digit or its sign.
+        let within = !quoted
+            && (c.is_ascii_digit() || c == '-' || (number && matches!(c, '.' | 'e' | 'E' | '+')));
+        if within != number {
+            text.push('"');
+            number = within;
+        }
+        if c == '"' && !escaped {
+            quoted = !quoted;
+        }
+        escaped = quoted && c == '\\' && !escaped;
+        text.push(c);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::items;
@@ -173,6 +192,10 @@ mod tests {
             ("[a, b c ,d]", some(&["a", "b c", "d"])),
             (r#"["a,b", 'it', x"y]"#, some(&["a,b", "it", "x\"y"])),
             (r#"["it's", 1.5, true]"#, some(&["it's", "1.5", "true"])),
+            (
+                r#"[12345678901234567.1234,-0.0000001, "a\"1", 99999999999999999999]"#,
+                some(&["12345678901234567.1234", "-0.0000001", "a\"1", "99999999999999999999"]),
+            ),
             ("[]", some(&[])),
             ("[a,]", None),
             ("a,b", None),

@@ -6,8 +6,8 @@
 use datafusion::common::Span;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
-use super::list::{behind_in, in_nothing};
-use super::{Parameter, Values, is_word};
+use super::list::in_nothing;
+use super::{Parameter, Values, is_word, value_only};
 use crate::diagnostic::{nearest, or_list};
 use crate::error::{Error, Result};
 
@@ -56,18 +56,27 @@ impl Uses<'_> {
                     ))
                     .at(place));
                 }
-                let value = self.values.get(&name);
+                if parameter.is_list() && in_parentheses_behind_in(filled) {
+                    return Err(Error::usage(format!("`${name}` is a list already"))
+                        .at(place)
+                        .hint(format!("write `IN ${name}`")));
+                }
+                let constant = parameter.constant().map(Some);
+                let value = self.values.get(&name).or(constant.as_ref());
                 let tokens = match value {
                     Some(Some(text))
-                        if parameter.is_list() && behind_in(filled) && text == "[]" =>
+                        if parameter.is_list() && behind(filled, &["in"]) && text == "[]" =>
                     {
                         in_nothing(filled)
                     }
                     Some(Some(text)) if in_target(filled) => {
                         vec![Token::SingleQuotedString(text.clone())]
                     }
+                    Some(Some(text)) if behind(filled, &["interval", "message"]) => {
+                        vec![value_only(text)]
+                    }
                     _ if parameter.is_list() => {
-                        parameter.list_tokens(self.values, behind_in(filled))?
+                        parameter.list_tokens(self.values, behind(filled, &["in"]))?
                     }
                     _ => parameter.tokens(self.values)?,
                 };
@@ -81,12 +90,8 @@ impl Uses<'_> {
                 let name = value[1..].to_lowercase();
                 let Some(parameter) = self.find(&name) else { return Ok(()) };
                 if !parameter.is_identifier() {
-                    return Err(Error::usage(format!(
-                        "`{name}` is a value of type {} and not a name",
-                        parameter.shown_type()
-                    ))
-                    .at(place)
-                    .hint(format!("write `${name}`, or declare it as IDENTIFIER")));
+                    let hint = format!("write `${name}`, or declare it as IDENTIFIER");
+                    return Err(Error { hints: vec![hint], ..parameter.no_name() }.at(place));
                 }
                 let chosen = match self.values.get(&name) {
                     Some(chosen) => chosen.clone(),
@@ -101,6 +106,31 @@ impl Uses<'_> {
         Ok(())
     }
 
+    /// A parser's error at a parameter, in words about the parameter and without its value.
+    pub(in crate::statement) fn at_value(&self, error: Error, text: &str) -> Error {
+        let Some(rest) = error.span.and_then(|span| crate::diagnostic::from(text, span.start))
+        else {
+            return error;
+        };
+        let name: String = rest
+            .strip_prefix('$')
+            .unwrap_or_default()
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect();
+        let Some(parameter) = self.find(&name.to_lowercase()) else { return error };
+        if parameter.is_identifier() {
+            return error;
+        }
+        let expected = error.message.split(", found").next().unwrap_or_default();
+        let message = match expected.contains("identifier") {
+            true => return parameter.no_name().at(error.span),
+            false => format!("{expected}, found the value of `${name}`"),
+        };
+        let name_wanted = format!("for a name, declare it as IDENTIFIER and write `\"${name}\"`");
+        Error { message, ..error }.hint(name_wanted)
+    }
+
     fn find(&self, name: &str) -> Option<&Parameter> {
         self.declared.iter().find(|p| p.name == name)
     }
@@ -112,6 +142,19 @@ impl Uses<'_> {
             near => error.hint(format!("did you mean {}?", or_list(near))),
         }
     }
+}
+
+/// True behind one of these words.
+fn behind(filled: &[TokenWithSpan], words: &[&str]) -> bool {
+    let last = filled.iter().rev().find(|t| !matches!(t.token, Token::Whitespace(_)));
+    last.is_some_and(|t| words.iter().any(|word| is_word(&t.token, word)))
+}
+
+/// True behind `IN (`.
+fn in_parentheses_behind_in(filled: &[TokenWithSpan]) -> bool {
+    let mut before = filled.iter().rev().filter(|t| !matches!(t.token, Token::Whitespace(_)));
+    before.next().is_some_and(|t| t.token == Token::LParen)
+        && before.next().is_some_and(|t| is_word(&t.token, "in"))
 }
 
 /// True where the grammar wants one text: behind `TO` or `LOCATION`, or behind a text there and `||`.
