@@ -191,9 +191,6 @@ async fn run_one(
                 while let Some(batch) = rows.next().await? {
                     count += batch.num_rows() as u64;
                     section.add(&batch)?;
-                    if section.is_full() {
-                        break;
-                    }
                 }
                 section.sql.clone_from(&statement.text);
                 one.page.get_or_insert_default().sections.push(section);
