@@ -22,7 +22,7 @@ use crate::diagnostic;
 use crate::engine::{Engine, Outcome};
 use crate::error::{Error, Result};
 use crate::execute::Rows;
-use crate::sink::{Format, Out, Output as Written, Page, Section, Sink, StagedFile};
+use crate::sink::{Format, Out, Output as Written, Page, Section, Sink, StagedFile, title_of};
 use crate::statement::{Assertion, Severity, Statement, Values, parameters, parse_with};
 
 /// Where results and remarks go.
@@ -40,7 +40,7 @@ pub struct Output {
 impl Output {
     /// True when one page takes every result.
     fn is_page(&self) -> bool {
-        self.file.is_some() && self.format.name == "html"
+        self.format.name == "html"
     }
 }
 
@@ -140,10 +140,21 @@ struct OneFile {
 impl OneFile {
     /// What is to be published at the end; an error when no statement gave rows for the file.
     fn finish(mut self, output: &Output) -> Result<Option<Written>> {
-        if let (Some(page), Some(path)) = (self.page.take(), &output.file) {
-            let mut file = staged(path)?;
-            file.write_all(page.html().as_bytes())?;
-            self.file = Some(file);
+        match (self.page.take(), &output.file) {
+            (Some(mut page), Some(path)) => {
+                if page.title.is_empty() {
+                    page.title = title_of(path);
+                }
+                let mut file = staged(path)?;
+                file.write_all(page.html().as_bytes())?;
+                self.file = Some(file);
+            }
+            (Some(page), None) => {
+                let mut out = (output.stdout)();
+                out.write_all(page.html().as_bytes())?;
+                out.flush()?;
+            }
+            (None, _) => {}
         }
         match (self.file, &output.file) {
             (None, Some(file)) if !self.stands => {
@@ -180,11 +191,7 @@ async fn run_one(
             Ok(Ran { rows: Some(count), bytes: rows.bytes(), ..Ran::default() })
         }
         Outcome::Rows(rows) => match &output.file {
-            None => {
-                let count = show(rows, output, start).await?;
-                Ok(Ran { rows: Some(count as u64), ..Ran::default() })
-            }
-            Some(_) if output.is_page() => {
+            _ if output.is_page() => {
                 let mut rows = rows;
                 let mut section = Section::new(rows.schema());
                 let mut count = 0;
@@ -195,6 +202,10 @@ async fn run_one(
                 section.sql.clone_from(&statement.text);
                 one.page.get_or_insert_default().sections.push(section);
                 Ok(Ran { rows: Some(count), ..Ran::default() })
+            }
+            None => {
+                let count = show(rows, output, start).await?;
+                Ok(Ran { rows: Some(count as u64), ..Ran::default() })
             }
             Some(_) if one.file.is_some() => {
                 Err(Error::usage("`--output` takes one result, and this is the second")

@@ -15,6 +15,7 @@
 //! have any, and four where all of a column are smaller than one; a column called `share` is in per cent.
 
 use std::io::Write;
+use std::path::Path;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -188,13 +189,11 @@ impl Page {
             escaped(title),
             include_str!("html/page.css")
         );
-        if !self.title.is_empty() {
-            html.push_str(&format!("<header><h1>{}</h1>", escaped(title)));
-            if !self.about.is_empty() {
-                html.push_str(&format!("<p class=\"about\">{}</p>", escaped(&self.about)));
-            }
-            html.push_str("</header>\n");
+        html.push_str(&format!("<header><h1>{}</h1>", escaped(title)));
+        if !self.about.is_empty() {
+            html.push_str(&format!("<p class=\"about\">{}</p>", escaped(&self.about)));
         }
+        html.push_str("</header>\n");
         for (i, section) in self.sections.iter_mut().enumerate() {
             html.push_str(&section.html(i + 1));
         }
@@ -243,6 +242,11 @@ impl Sink for Html {
     }
 }
 
+/// What a file's name says: `net_sales.sql` → `net sales`.
+pub fn title_of(path: impl AsRef<Path>) -> String {
+    path.as_ref().file_stem().map(|s| s.to_string_lossy().replace('_', " ")).unwrap_or_default()
+}
+
 /// Text that is text wherever it stands in the page, also between quotes.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -254,7 +258,7 @@ fn escaped(text: &str) -> String {
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
             // No browser shows them, and some editors choke on them.
-            c if c.is_control() && !matches!(c, '\n' | '\t') => escaped.push('\u{fffd}'),
+            c if c.is_control() && !matches!(c, '\n' | '\r' | '\t') => escaped.push('\u{fffd}'),
             c => escaped.push(c),
         }
     }
