@@ -52,6 +52,15 @@ pub(super) fn told(
     }
 }
 
+/// Notes a statement that failed, so that the page of a script that goes on does not look whole.
+pub(super) fn failed(one: &mut OneFile, text: &str, statement: &Statement, error: &Error) {
+    let line = usize::try_from(statement.span.start.line).unwrap_or_default();
+    let (title, _) = title(&above(text, line));
+    let what = if title.is_empty() { format!("Line {line}") } else { title };
+    let checks = one.page.as_mut().map_or(&mut one.checks, |page| &mut page.checks);
+    checks.push((false, format!("{what} failed: {}", error.message)));
+}
+
 fn check(
     statement: &Statement,
     message: Option<&str>,

@@ -99,6 +99,29 @@ fn a_script_is_one_page_on_the_standard_output_too() {
     assert_eq!(run(&["--format", "html", "-c", late]), (Some(1), String::new()));
 }
 
+#[test]
+fn a_job_that_goes_on_says_in_its_page_what_failed() {
+    let place = Place::new();
+    place.write(
+        "job.sql",
+        "SELECT 1 AS a;\nASSERT 1 = 2 MESSAGE 'one is not two';\n-- Lost\nSELECT raise('no') AS b;\nSELECT 3 AS c;",
+    );
+    let run = |arguments: &[&str]| {
+        let all = ["run", "--format", "html", "--output", "job.html"].iter().chain(arguments);
+        let out = place.command(&all.chain(&["job.sql"]).copied().collect::<Vec<_>>()).output();
+        out.expect("the program starts").status.code()
+    };
+    for stops in [&["--on-error", "continue"][..], &["--publish", "each"]] {
+        assert_eq!(run(stops), Some(1));
+        assert!(!place.path("job.html").exists(), "{stops:?}");
+    }
+    assert_eq!(run(&["--publish", "each", "--on-error", "continue"]), Some(1));
+    let html = place.read("job.html");
+    for part in ["one is not two", "Lost failed: no", "0 of 2 hold", "<dt>C</dt>"] {
+        assert!(html.contains(part), "should hold {part}: {html}");
+    }
+}
+
 /// What the browser makes of the page: its title, whether anything is wider than the window, how many sections it shows, and
 /// on how many scales its bars are.
 const MEASURE: &str = "<p id=\"measured\"></p><script>\
