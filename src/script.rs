@@ -24,7 +24,7 @@ use crate::diagnostic;
 use crate::engine::{Engine, Outcome};
 use crate::error::{Error, Kind, Result, from_io};
 use crate::execute::Rows;
-use crate::sink::{Format, Out, Output as Written, Page, Section, Sink, StagedFile};
+use crate::sink::{Format, Out, Output as Written, Page, Section, Sink, StagedFile, title_of};
 use crate::statement::{Assertion, Demand, Severity, Statement, Values, parameters, parse_with};
 
 /// A text without the mark that Windows puts in front of UTF-8.
@@ -52,7 +52,7 @@ pub struct Output {
 impl Output {
     /// True when one page takes every result.
     fn is_page(&self) -> bool {
-        self.file.is_some() && self.format.name == "html"
+        self.format.name == "html"
     }
 }
 
@@ -152,10 +152,21 @@ struct OneFile {
 impl OneFile {
     /// What is to be published at the end; an error when no statement gave rows for the file.
     fn finish(mut self, output: &Output) -> Result<Option<Written>> {
-        if let (Some(page), Some(path)) = (self.page.take(), &output.file) {
-            let mut file = staged(path)?;
-            file.write_all(page.html().as_bytes())?;
-            self.file = Some(file);
+        match (self.page.take(), &output.file) {
+            (Some(mut page), Some(path)) => {
+                if page.title.is_empty() {
+                    page.title = title_of(path);
+                }
+                let mut file = staged(path)?;
+                file.write_all(page.html().as_bytes())?;
+                self.file = Some(file);
+            }
+            (Some(page), None) => {
+                let mut out = (output.stdout)();
+                out.write_all(page.html().as_bytes())?;
+                out.flush()?;
+            }
+            (None, _) => {}
         }
         match (self.file, &output.file) {
             (None, Some(file)) if !self.stands => {
@@ -193,24 +204,21 @@ async fn run_one(
             Ok(Ran { rows: Some(count), bytes: rows.bytes(), ..Ran::default() })
         }
         Outcome::Rows(rows) => match &output.file {
-            None => {
-                let count = show(rows, output, start).await?;
-                Ok(Ran { rows: Some(count as u64), ..Ran::default() })
-            }
-            Some(_) if output.is_page() => {
+            _ if output.is_page() => {
                 let mut rows = rows;
                 let mut section = Section::new(rows.schema());
                 let mut count = 0;
                 while let Some(batch) = rows.next().await? {
                     count += batch.num_rows() as u64;
                     section.add(&batch)?;
-                    if section.is_full() {
-                        break;
-                    }
                 }
                 section.sql.clone_from(&statement.text);
                 one.page.get_or_insert_default().sections.push(section);
                 Ok(Ran { rows: Some(count), ..Ran::default() })
+            }
+            None => {
+                let count = show(rows, output, start).await?;
+                Ok(Ran { rows: Some(count as u64), ..Ran::default() })
             }
             Some(_) if one.file.is_some() => {
                 Err(Error::usage("`--output` takes one result, and this is the second")

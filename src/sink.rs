@@ -23,7 +23,7 @@ mod staged;
 mod staging_store;
 mod table;
 
-pub use html::{Page, Section};
+pub use html::{Page, Section, title_of};
 pub use lock::Lock;
 pub(crate) use outputs::may_replace;
 pub use outputs::{Output, Outputs, Published, publish};

@@ -9,6 +9,7 @@
 use std::path::Path;
 
 use crate::error::Error;
+use crate::sink::title_of;
 use crate::statement::Statement;
 
 use super::OneFile;
@@ -32,9 +33,9 @@ pub(super) fn told(
     if page.title.is_empty() {
         let head = head(text);
         (page.title, page.about) = title(&head);
-        if page.title.is_empty() {
-            let stem = Path::new(path).file_stem().map(|s| s.to_string_lossy().replace('_', " "));
-            page.title = stem.unwrap_or_default();
+        // What was typed is no file, and has no name.
+        if page.title.is_empty() && Path::new(path).extension().is_some() {
+            page.title = title_of(path);
         }
     }
     match &statement.assertion {
@@ -49,6 +50,15 @@ pub(super) fn told(
             }
         }
     }
+}
+
+/// Notes a statement that failed, so that the page of a script that goes on does not look whole.
+pub(super) fn failed(one: &mut OneFile, text: &str, statement: &Statement, error: &Error) {
+    let line = usize::try_from(statement.span.start.line).unwrap_or_default();
+    let (title, _) = title(&above(text, line));
+    let what = if title.is_empty() { format!("Line {line}") } else { title };
+    let checks = one.page.as_mut().map_or(&mut one.checks, |page| &mut page.checks);
+    checks.push((false, format!("{what} failed: {}", error.message)));
 }
 
 fn check(
@@ -68,10 +78,11 @@ fn check(
     }
 }
 
-/// The comment lines right above a line, without their dashes.
+/// The comment lines right above a line, without their signs.
 fn above(text: &str, line: usize) -> Vec<String> {
-    let lines: Vec<&str> = text.lines().take(line.saturating_sub(1)).collect();
-    let mut found: Vec<String> = lines.iter().rev().map_while(|line| comment(line)).collect();
+    let lines = comments(text);
+    let before = lines.iter().take(line.saturating_sub(1)).rev();
+    let mut found: Vec<String> = before.map_while(Clone::clone).collect();
     found.reverse();
     found.retain(|line| !line.starts_with("SPDX-"));
     found
@@ -79,26 +90,34 @@ fn above(text: &str, line: usize) -> Vec<String> {
 
 /// The comment at the head of a file, unless it is the first statement's.
 fn head(text: &str) -> Vec<String> {
-    let mut lines = text.lines().skip_while(|line| line.trim().is_empty()).peekable();
-    let mut found = vec![];
-    while let Some(words) = lines.peek().and_then(|line| comment(line)) {
-        found.push(words);
-        lines.next();
-    }
-    let apart = lines.next().is_none_or(|line| {
+    let first = text.lines().take_while(|line| line.trim().is_empty()).count();
+    let mut found: Vec<String> =
+        comments(text).iter().skip(first).map_while(Clone::clone).collect();
+    let apart = text.lines().nth(first + found.len()).is_none_or(|line| {
         line.trim().is_empty() || line.trim_start().to_lowercase().starts_with("parameter")
     });
     found.retain(|line| apart && !line.starts_with("SPDX-"));
     found
 }
 
-fn comment(line: &str) -> Option<String> {
-    line.trim().strip_prefix("--").map(|words| words.trim().to_string())
+/// The words of each line that is a comment and nothing else: `-- so`, or a line of `/* so */`.
+fn comments(text: &str) -> Vec<Option<String>> {
+    let mut within = false;
+    let words = |line: &str| {
+        let line = line.trim();
+        let block = if within { Some(line) } else { line.strip_prefix("/*") };
+        let Some(block) = block else { return Some(line.strip_prefix("--")?.trim().to_string()) };
+        let (words, code) = block.split_once("*/").unwrap_or((block, ""));
+        within = !block.contains("*/");
+        code.trim().is_empty().then(|| words.trim().trim_start_matches('*').trim().to_string())
+    };
+    text.trim_start_matches('\u{feff}').lines().map(words).collect()
 }
 
-/// The first line and the rest; an empty line ends what is meant for readers.
+/// The first line and the rest; an empty line ends what is meant for readers, and a rule is no words.
 fn title(comment: &[String]) -> (String, String) {
-    let mut lines = comment.iter().skip_while(|line| line.is_empty());
+    let words = |line: &&String| line.is_empty() || line.chars().any(char::is_alphanumeric);
+    let mut lines = comment.iter().filter(words).skip_while(|line| line.is_empty());
     let title = lines.next().cloned().unwrap_or_default();
     // What is indented, or behind an empty line, shows how to run the script.
     let about: Vec<&str> = lines.take_while(|line| !line.is_empty()).map(String::as_str).collect();
@@ -119,5 +138,17 @@ mod tests {
         assert_eq!(title(&above(text, 14)), (String::new(), String::new()));
         assert!(head("-- Sales\nSELECT 1;").is_empty());
         assert_eq!(title(&head("-- ## A\nPARAMETER x INTEGER;")).0, "A");
+        assert_eq!(title(&head("\u{feff}-- A\r\n\r\nSELECT 1;\r\n")).0, "A");
+    }
+
+    #[test]
+    fn blocks_are_comments_and_rules_are_no_titles() {
+        let text = "/* The shop\n * each month. */\n\n-- =====\n-- Sales\n-- =====\n-- by month\nSELECT 1;\n\n/**\n * Best\n */\nSELECT 2; /* no */\nSELECT 3;";
+        assert_eq!(title(&head(text)), ("The shop".into(), "each month.".into()));
+        assert_eq!(title(&above(text, 8)), ("Sales".into(), "by month".into()));
+        assert_eq!(title(&above(text, 13)), ("Best".into(), String::new()));
+        assert_eq!(title(&above(text, 14)), (String::new(), String::new()));
+        // Code behind the end is code.
+        assert!(above("/* a\n b */ SELECT 1;\nSELECT 2;", 3).is_empty());
     }
 }

@@ -254,6 +254,7 @@ impl Job<'_> {
                 let error = error.at_least(statement.span);
                 entry.fail(&error);
                 kind = Some(error.kind);
+                comment::failed(&mut self.one, &source.text, statement, &error);
                 (self.options.complain)(&Failure::new(error, &source.text, &source.path).render());
             }
         }
@@ -325,10 +326,12 @@ impl Job<'_> {
             }
             return;
         }
+        // A page says what failed, and so is worth reading all the same.
+        let page = one.page.is_some() && self.options.keep_going;
         let ended = match self.report.failure {
             // What was published with its statement need not be done again.
-            Some(_) => self.close(state).await,
-            None => match self.publish(one, held).await {
+            Some(_) if !page => self.close(state).await,
+            _ => match self.publish(one, held).await {
                 Ok(()) => self.close(state).await,
                 failed => failed,
             },

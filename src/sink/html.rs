@@ -15,6 +15,7 @@
 //! have any, and four where all of a column are smaller than one; a column called `share` is in per cent.
 
 use std::io::Write;
+use std::path::Path;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -52,14 +53,19 @@ pub struct Section {
     /// The statement.
     pub sql: String,
     columns: Vec<Column>,
+    /// Those of the table, and behind them what a line needs of others.
     rows: Vec<Vec<Cell>>,
-    cut: bool,
+    total: usize,
 }
 
 /// How many rows a table shows.
 const MAX_ROWS: usize = 1_000;
+/// How many rows a line is drawn of.
+const MAX_POINTS: usize = 100_000;
 /// How many rows stand open under a drawing.
 const OPEN_ROWS: usize = 12;
+/// Behind how many columns a table is printed small.
+const MANY: usize = 6;
 /// From how many characters on a text may be broken into lines.
 const LONG: usize = 28;
 
@@ -69,21 +75,25 @@ impl Section {
         Self { columns: schema.fields().iter().map(|f| Column::of(f)).collect(), ..Self::default() }
     }
 
-    /// Adds rows, as far as they are shown.
+    /// Adds rows, as far as they are shown; the others are counted.
     pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
-        let room = MAX_ROWS - self.rows.len();
-        self.cut |= batch.num_rows() > room;
-        cell::read(&batch.slice(0, batch.num_rows().min(room)), &self.columns, &mut self.rows)
-    }
-
-    /// True when more rows would not be shown.
-    pub fn is_full(&self) -> bool {
-        self.cut
+        self.total += batch.num_rows();
+        let shown = batch.num_rows().min(MAX_ROWS.saturating_sub(self.rows.len()));
+        cell::read(&batch.slice(0, shown), &self.columns, &mut self.rows)?;
+        if chart::may_be_lines(&self.columns) {
+            let drawn = (batch.num_rows() - shown).min(MAX_POINTS - self.rows.len());
+            let columns: Vec<usize> = (0..self.columns.len().min(3)).collect();
+            let drawn = batch.slice(shown, drawn).project(&columns)?;
+            cell::read(&drawn, &self.columns, &mut self.rows)?;
+        }
+        Ok(())
     }
 
     fn html(&mut self, number: usize) -> String {
         cell::align(&self.columns, &mut self.rows);
-        let mut html = format!("<section id=\"s{number}\">\n");
+        // A section has a heading; what has none is only a part.
+        let tag = if self.title.is_empty() { "div" } else { "section" };
+        let mut html = format!("<{tag} class=\"part\" id=\"s{number}\">\n");
         if !self.title.is_empty() {
             html.push_str(&format!("<h2>{}</h2>\n", escaped(&self.title)));
         }
@@ -91,22 +101,37 @@ impl Section {
             html.push_str(&format!("<p class=\"about\">{}</p>\n", escaped(&self.about)));
         }
         let drawn = chart::draw(&self.columns, &self.rows, &self.title);
-        match (drawn, self.rows.len()) {
+        let number = |rows: usize| cell::grouped(&rows.to_string());
+        let (shown, all) = (number(MAX_ROWS), number(self.total));
+        let cut = match (&drawn, self.total) {
+            (_, ..=MAX_ROWS) => None,
+            (None, _) => Some(format!("Only the first {shown} of {all} rows are shown")),
+            (Some(_), ..=MAX_POINTS) => {
+                Some(format!("All {all} rows are drawn; the table shows the first {shown}"))
+            }
+            (Some(_), _) => Some(format!(
+                "The first {} of {all} rows are drawn; the table shows the first {shown}",
+                number(MAX_POINTS)
+            )),
+        };
+        match (drawn, self.total) {
             (_, 0) => html.push_str("<p class=\"none\">No rows</p>\n"),
             // The tiles say all that the table would.
             (Some(drawn), 1) => html.push_str(&drawn),
-            (Some(drawn), rows) if rows > OPEN_ROWS => html.push_str(&format!(
-                "{drawn}<details><summary>All {} rows</summary>\n{}</details>\n",
-                cell::grouped(&rows.to_string()),
-                self.table()
-            )),
+            (Some(drawn), rows) if rows > OPEN_ROWS => {
+                let rows = match cut {
+                    Some(_) => format!("The first {shown} of {all} rows"),
+                    None => format!("All {all} rows"),
+                };
+                html.push_str(&format!(
+                    "{drawn}<details><summary>{rows}</summary>\n{}</details>\n",
+                    self.table()
+                ));
+            }
             (drawn, _) => html.push_str(&format!("{}{}", drawn.unwrap_or_default(), self.table())),
         }
-        if self.cut {
-            let shown = cell::grouped(&MAX_ROWS.to_string());
-            html.push_str(&format!(
-                "<p class=\"none\">Only the first {shown} rows are shown</p>\n"
-            ));
+        if let Some(cut) = cut {
+            html.push_str(&format!("<p class=\"none\">{cut}</p>\n"));
         }
         if !self.sql.is_empty() {
             html.push_str(&format!(
@@ -114,12 +139,13 @@ impl Section {
                 escaped(&self.sql)
             ));
         }
-        html.push_str("</section>\n");
+        html.push_str(&format!("</{tag}>\n"));
         html
     }
 
     fn table(&self) -> String {
-        let long = |i: usize| self.rows.iter().any(|row| row[i].text.chars().count() > LONG);
+        let rows = &self.rows[..self.rows.len().min(MAX_ROWS)];
+        let long = |i: usize| rows.iter().any(|row| row[i].text.chars().count() > LONG);
         let classes: Vec<&str> = (self.columns.iter().enumerate())
             .map(|(i, column)| match column.is_right() {
                 true => " class=\"n\"",
@@ -127,7 +153,8 @@ impl Section {
                 false => "",
             })
             .collect();
-        let mut html = String::from("<div class=\"wide\"><table>\n<thead><tr>");
+        let many = if classes.len() > MANY { " class=\"many\"" } else { "" };
+        let mut html = format!("<div class=\"wide\"><table{many}>\n<thead><tr>");
         for (column, class) in self.columns.iter().zip(&classes) {
             html.push_str(&format!(
                 "<th{} title=\"{}\">{}</th>",
@@ -137,7 +164,7 @@ impl Section {
             ));
         }
         html.push_str("</tr></thead>\n<tbody>\n");
-        for row in &self.rows {
+        for row in rows {
             html.push_str("<tr>");
             for (cell, class) in row.iter().zip(&classes) {
                 html.push_str(&format!("<td{}>{}</td>", class, escaped(&cell.text)));
@@ -162,20 +189,18 @@ impl Page {
             escaped(title),
             include_str!("html/page.css")
         );
-        if !self.title.is_empty() {
-            html.push_str(&format!("<header><h1>{}</h1>", escaped(title)));
-            if !self.about.is_empty() {
-                html.push_str(&format!("<p class=\"about\">{}</p>", escaped(&self.about)));
-            }
-            html.push_str("</header>\n");
+        html.push_str(&format!("<header><h1>{}</h1>", escaped(title)));
+        if !self.about.is_empty() {
+            html.push_str(&format!("<p class=\"about\">{}</p>", escaped(&self.about)));
         }
+        html.push_str("</header>\n");
         for (i, section) in self.sections.iter_mut().enumerate() {
             html.push_str(&section.html(i + 1));
         }
         if !self.checks.is_empty() {
             let good = self.checks.iter().filter(|(good, _)| *good).count();
             html.push_str(&format!(
-                "<section class=\"checks\"><h2>Checks</h2><p class=\"about\">{good} of {} hold</p><ul>\n",
+                "<section class=\"part checks\"><h2>Checks</h2><p class=\"about\">{good} of {} hold</p><ul>\n",
                 self.checks.len()
             ));
             for (good, words) in &self.checks {
@@ -217,6 +242,11 @@ impl Sink for Html {
     }
 }
 
+/// What a file's name says: `net_sales.sql` → `net sales`.
+pub fn title_of(path: impl AsRef<Path>) -> String {
+    path.as_ref().file_stem().map(|s| s.to_string_lossy().replace('_', " ")).unwrap_or_default()
+}
+
 /// Text that is text wherever it stands in the page, also between quotes.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -228,7 +258,7 @@ fn escaped(text: &str) -> String {
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
             // No browser shows them, and some editors choke on them.
-            c if c.is_control() && !matches!(c, '\n' | '\t') => escaped.push('\u{fffd}'),
+            c if c.is_control() && !matches!(c, '\n' | '\r' | '\t') => escaped.push('\u{fffd}'),
             c => escaped.push(c),
         }
     }
@@ -239,9 +269,44 @@ fn escaped(text: &str) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, Float64Array, StringArray};
+    use arrow::array::{ArrayRef, Date32Array, Float64Array, Int32Array, StringArray};
 
     use super::*;
+
+    #[test]
+    fn a_line_is_drawn_of_all_rows_and_the_table_says_what_it_shows() {
+        let html = |rows: i32| {
+            let days: ArrayRef = Arc::new(Date32Array::from_iter_values(0..rows));
+            let values: ArrayRef = Arc::new(Int32Array::from_iter_values(0..rows));
+            let columns = [
+                ("day", days),
+                ("n", Arc::clone(&values)),
+                ("m", Arc::clone(&values)),
+                ("last", values),
+            ];
+            let batch = RecordBatch::try_from_iter(columns).expect("a batch");
+            let mut section = Section::new(&batch.schema());
+            for from in (0..batch.num_rows()).step_by(900) {
+                let part = batch.slice(from, 900.min(batch.num_rows() - from));
+                section.add(&part).expect("rows");
+            }
+            section.html(1)
+        };
+        let page = html(1_096);
+        for part in [
+            "<span>1970-01-01</span>",
+            "<span>1972-12-31</span>",
+            "<summary>The first 1,000 of 1,096 rows</summary>",
+            "All 1,096 rows are drawn; the table shows the first 1,000",
+            "<td class=\"n\">999</td></tr>\n</tbody>",
+        ] {
+            assert!(page.contains(part), "should hold {part}");
+        }
+        assert!(html(1_000).contains("<summary>All 1,000 rows</summary>"));
+        let page = html(150_000);
+        assert!(page.contains("The first 100,000 of 150,000 rows are drawn"));
+        assert!(page.len() < 400_000, "{}", page.len());
+    }
 
     #[test]
     fn nothing_in_the_data_is_markup() {

@@ -315,6 +315,10 @@ mod tests {
         let stored = "COPY t TO 'a' STORED AS html ; SELECT f ( x )";
         assert_eq!(filled("COPY t TO 'a' (FORMAT html); SELECT f(x)", &[]).expect("fills"), stored);
         assert_eq!(
+            filled("COPY t TO 'a' (HEADER, FORMAT csv, DELIMITER ';')", &[]).expect("fills"),
+            "COPY t TO 'a' STORED AS csv OPTIONS ( has_header TRUE , DELIMITER ';' )"
+        );
+        assert_eq!(
             filled("COPY t TO 'a' (format 'html'); SELECT f(x)", &[]).expect("fills"),
             stored
         );

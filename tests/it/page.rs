@@ -20,7 +20,9 @@ const SCRIPT: &str = "-- The shop\n-- In one page.\n\n\
     -- The year in numbers\nSELECT 1234567 AS orders, 0.25 AS share;\n\n\
     ASSERT 1 = 1 MESSAGE 'one is not one';\n\n\
     -- Sales by month\n-- Net of refunds.\nSELECT DATE '2026-01-01' + CAST(value * 31 AS INTEGER) AS month, value * 1000.5 AS sales FROM generate_series(0, 11) ORDER BY 1;\n\n\
-    -- Best products\nSELECT * FROM (VALUES ('<script>document.title = ''pwned''</script>', 3, repeat('long words ', 30)), ('\"><img src=x onerror=alert(1)>', 2, 'b')) AS t(product, sold, remark);\n\n\
+    -- Best products\nSELECT * FROM (VALUES ('<script>document.title = ''pwned''</script>', 3000000, repeat('long words ', 30)), ('\"><img src=x onerror=alert(1)>', 2, 'b')) AS t(product, sold, remark);\n\n\
+    -- A_word_that_is_longer_than_any_phone_is_wide_as_addresses_are_which_have_no_spaces_at_all\n\
+    SELECT approx_percentile_cont(column1, 0.5), approx_percentile_cont(column1, 0.25), column1 AS a_word_longer_than_a_tile_on_a_phone FROM (VALUES (1.5)) GROUP BY column1;\n\n\
     SELECT 1 AS a WHERE false;\n";
 
 fn page(place: &Place) -> String {
@@ -47,6 +49,7 @@ fn a_script_becomes_one_page_with_its_comments_as_titles() {
         "<figure class=\"bars\"",
         "&lt;script&gt;document.title = &#39;pwned&#39;&lt;/script&gt;",
         "No rows",
+        "<div class=\"part\" id=\"s5\">",
         "1 of 1 hold",
         "name=\"viewport\"",
         "@media print",
@@ -66,18 +69,72 @@ fn a_script_becomes_one_page_with_its_comments_as_titles() {
         let (code, said) = run(&format!("COPY (SELECT 'a' AS k, 1 AS n) TO {target}"));
         assert_eq!(code, 0, "{target}: {said}");
         let file = target.split('\'').nth(1).expect("a name");
-        assert!(place.read(file).contains("<dd>a</dd>"), "{target}");
+        let page = place.read(file);
+        assert!(page.contains("<dd>a</dd>") && page.contains("<h1>one</h1>"), "{target}: {page}");
     }
+    let (code, said) = run("COPY (SELECT 1 AS n) TO 'no.html' (FORMAT html, HEADER true)");
+    assert!(code != 0 && said.contains("HTML has no option `format.has_header`"), "{said}");
+    assert_eq!(run("COPY (SELECT 1 AS n) TO 'one.csv' (FORMAT csv, HEADER false)").0, 0);
+    assert_eq!(place.read("one.csv"), "1\n");
     assert_ne!(run("COPY (SELECT 1 AS n) TO 'folder/' STORED AS HTML").0, 0);
     assert_ne!(run("COPY (SELECT raise('no') AS n) TO 'no.html'").0, 0);
     assert!(!place.path("no.html").exists() && !place.path("folder").exists());
 }
 
-/// What the browser makes of the page: its title, whether anything is wider than the window, and how many sections it shows.
+#[test]
+fn a_script_is_one_page_on_the_standard_output_too() {
+    let place = Place::new();
+    let html = page(&place);
+    let run = |arguments: &[&str]| {
+        let out = place.command(arguments).output().expect("the program starts");
+        (out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned())
+    };
+    assert_eq!(run(&["run", "--format", "html", "shop.sql"]), (Some(0), html));
+    let typed = "SELECT 1 AS a; SELECT 'b\r\nc' AS b";
+    let (_, typed) = run(&["--format", "html", "-c", typed]);
+    assert_eq!(typed.matches("<!DOCTYPE").count(), 1, "{typed}");
+    assert!(typed.contains("<h1>Report</h1>") && !typed.contains('\u{fffd}'), "{typed}");
+    // An error behind the rows that are shown is an error.
+    let late = "SELECT CASE WHEN value = 5000 THEN raise('late') ELSE value END AS v FROM generate_series(1, 9000)";
+    assert_eq!(run(&["--format", "html", "-c", late]), (Some(1), String::new()));
+}
+
+#[test]
+fn a_job_that_goes_on_says_in_its_page_what_failed() {
+    let place = Place::new();
+    place.write(
+        "job.sql",
+        "SELECT 1 AS a;\nASSERT 1 = 2 MESSAGE 'one is not two';\n-- Lost\nSELECT raise('no') AS b;\nSELECT 3 AS c;",
+    );
+    let run = |arguments: &[&str]| {
+        let all = ["run", "--format", "html", "--output", "job.html"].iter().chain(arguments);
+        let out = place.command(&all.chain(&["job.sql"]).copied().collect::<Vec<_>>()).output();
+        out.expect("the program starts").status.code()
+    };
+    for stops in [&["--on-error", "continue"][..], &["--publish", "each"]] {
+        assert_eq!(run(stops), Some(1));
+        assert!(!place.path("job.html").exists(), "{stops:?}");
+    }
+    assert_eq!(run(&["--publish", "each", "--on-error", "continue"]), Some(1));
+    let html = place.read("job.html");
+    for part in ["one is not two", "Lost failed: no", "0 of 2 hold", "<dt>C</dt>"] {
+        assert!(html.contains(part), "should hold {part}: {html}");
+    }
+}
+
+/// What the browser makes of the page: its title, whether anything is wider than the window, how many sections it shows, and
+/// on how many scales its bars are.
 const MEASURE: &str = "<p id=\"measured\"></p><script>\
-    document.getElementById('measured').textContent = 'MEASURED ' + document.title + '|' + \
-    (document.documentElement.scrollWidth <= window.innerWidth) + '|' + document.querySelectorAll('section').length + '|' + \
-    document.querySelectorAll('script').length + '|' + document.querySelectorAll('img').length;</script>";
+    const said = 'MEASURED ' + document.title + '|' + \
+    (document.documentElement.scrollWidth <= window.innerWidth) + '|' + document.querySelectorAll('.part').length + '|' + \
+    document.querySelectorAll('script').length + '|' + document.querySelectorAll('img').length + '|' + \
+    new Set([...document.querySelectorAll('.bars svg')].map(s => Math.round(s.getBoundingClientRect().width))).size; \
+    document.getElementById('measured').textContent = said; parent.postMessage(said, '*');</script>";
+
+/// A phone: no window of the browser is as narrow.
+const PHONE: &str = "<p id=\"heard\"></p>\
+    <script>onmessage = e => document.getElementById('heard').textContent = e.data;</script>\
+    <iframe src=\"measured.html\" style=\"width:375px;height:900px\"></iframe>";
 
 #[test]
 fn a_browser_shows_it_within_any_width() {
@@ -90,16 +147,17 @@ fn a_browser_shows_it_within_any_width() {
     let measured = format!("{}{}", &html[..policy], &html[end..])
         .replace("</body>", &format!("{MEASURE}</body>"));
     place.write("measured.html", &measured);
-    for (width, height) in [(500, 900), (1280, 900)] {
+    place.write("phone.html", PHONE);
+    for (width, file) in [(500, "measured.html"), (1280, "measured.html"), (500, "phone.html")] {
         let dom = browse(
             &browser,
             &place,
-            &[&format!("--window-size={width},{height}"), "--dump-dom"],
-            "measured.html",
+            &[&format!("--window-size={width},900"), "--virtual-time-budget=5000", "--dump-dom"],
+            file,
         );
         assert!(
-            dom.contains("MEASURED The shop|true|5|1|0"),
-            "{width}: {}",
+            dom.contains("MEASURED The shop|true|6|1|0|1<"),
+            "{file} at {width}: {}",
             &dom[dom.len().saturating_sub(600)..]
         );
     }

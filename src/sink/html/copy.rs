@@ -23,7 +23,7 @@ use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
-use super::{Page, Section};
+use super::{Page, Section, title_of};
 use crate::error::{Error, Result};
 
 type EngineResult<T> = Result<T, DataFusionError>;
@@ -160,7 +160,8 @@ impl DataSink for Writer {
             section.add(&batch)?;
         }
         let Some(url) = self.config.table_paths.first() else { return Ok(0) };
-        let page = Page { sections: vec![section], ..Page::default() };
+        let title = title_of(url.prefix().as_ref());
+        let page = Page { title, sections: vec![section], ..Page::default() };
         let store = context.runtime_env().object_store(&self.config.object_store_url)?;
         store.put(url.prefix(), page.html().into()).await?;
         Ok(rows)

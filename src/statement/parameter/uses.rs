@@ -213,25 +213,54 @@ fn joined(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     joined
 }
 
-/// `COPY … TO 'a.html' (FORMAT html)`, as others write it: the grammar knows `STORED AS html`.
+/// `COPY … TO 'a.csv' (FORMAT csv, HEADER)`, as others write it: the grammar knows `STORED AS csv OPTIONS (has_header
+/// true)`.
 fn formatted(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut i = 0;
-    while i + 6 <= tokens.len() {
+    while i + 4 < tokens.len() {
         let found = is_word(&tokens[i].token, "to")
             && matches!(tokens[i + 1].token, Token::SingleQuotedString(_))
-            && tokens[i + 2].token == Token::LParen
-            && is_word(&tokens[i + 3].token, "format")
-            && matches!(&tokens[i + 4].token, Token::Word(_) | Token::SingleQuotedString(_))
-            && tokens[i + 5].token == Token::RParen;
-        if found {
-            tokens[i + 2].token = Token::make_keyword("STORED");
-            tokens[i + 3].token = Token::make_keyword("AS");
-            if let Token::SingleQuotedString(name) = &tokens[i + 4].token {
-                tokens[i + 4].token = Token::make_word(name, None);
-            }
-            tokens.remove(i + 5);
+            && tokens[i + 2].token == Token::LParen;
+        let end = tokens[i + 3..].iter().position(|t| t.token == Token::RParen);
+        if let Some(length) = end.filter(|length| found && *length > 0) {
+            let inner = i + 3..i + 3 + length;
+            let written = stored(&tokens[inner.clone()], &tokens[i + 2]);
+            tokens.splice(inner.start - 1..=inner.end, written);
         }
         i += 1;
     }
     tokens
+}
+
+/// What stood in parentheses, in the grammar's words.
+fn stored(given: &[TokenWithSpan], place: &TokenWithSpan) -> Vec<TokenWithSpan> {
+    let at = |token| TokenWithSpan { token, span: place.span };
+    let keyword = |word| at(Token::make_keyword(word));
+    let (mut stored, mut options) = (vec![], vec![]);
+    for option in given.split(|t| t.token == Token::Comma) {
+        match option {
+            [name, format] if is_word(&name.token, "format") => {
+                let word = match &format.token {
+                    Token::SingleQuotedString(name) => Token::make_word(name, None),
+                    other => other.clone(),
+                };
+                stored = vec![keyword("STORED"), keyword("AS")];
+                stored.push(TokenWithSpan { token: word, span: format.span });
+                continue;
+            }
+            [name, value @ ..] if is_word(&name.token, "header") => {
+                options.push(at(Token::make_word("has_header", None)));
+                options.extend(value.first().cloned().or(Some(keyword("TRUE"))));
+                options.extend(value.iter().skip(1).cloned());
+            }
+            other => options.extend_from_slice(other),
+        }
+        options.push(at(Token::Comma));
+    }
+    if options.pop().is_some() {
+        stored.extend([keyword("OPTIONS"), at(Token::LParen)]);
+        stored.extend(options);
+        stored.push(at(Token::RParen));
+    }
+    stored
 }
