@@ -8,11 +8,9 @@
 //! ASSERT NO ROWS IN (query) | table | function(…)  [SEVERITY WARN | ERROR] [MESSAGE 'text']
 //! ```
 
-use std::ops::ControlFlow;
-
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query,
-    SelectItem, SetExpr, Statement, Value,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    ObjectName, Query, SelectItem, SetExpr, Statement, Value,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -21,7 +19,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::parameter::is_word;
 use super::table_factor;
-use super::walk::{self, EachExpr};
+use super::walk::{self, Flow, Walk};
 
 /// What is demanded of a query's rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,23 +134,61 @@ fn rows_of(source: Expr) -> Option<Query> {
     Some(query)
 }
 
+/// What a condition asks of queries.
+#[derive(Default)]
+struct Asks {
+    /// For their value.
+    scalar: bool,
+    /// For what the engine makes a join of.
+    joined: bool,
+    depth: usize,
+}
+
+impl Walk for Asks {
+    fn enter_query(&mut self, _query: &mut Query) -> Flow {
+        self.depth += 1;
+        Flow::Continue(())
+    }
+
+    fn leave_query(&mut self, _query: &mut Query) -> Flow {
+        self.depth -= 1;
+        Flow::Continue(())
+    }
+
+    fn enter_expr(&mut self, expr: &mut Expr) -> Flow {
+        if self.depth > 0 {
+            return Flow::Continue(());
+        }
+        match expr {
+            Expr::Subquery(_) => self.scalar = true,
+            Expr::Exists { .. } => self.joined = true,
+            // The same in other words: the engine takes `2 NOT IN (1, NULL)` of constants for true, and it is unknown.
+            Expr::InSubquery { expr: left, subquery, negated } => {
+                self.joined = true;
+                let left = left.clone();
+                let right = Box::new(Expr::Subquery(subquery.clone()));
+                *expr = match negated {
+                    true => Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right },
+                    false => {
+                        let compare_op = BinaryOperator::Eq;
+                        Expr::AnyOp { left, compare_op, right, is_some: false }
+                    }
+                };
+            }
+            Expr::AllOp { right, .. } | Expr::AnyOp { right, .. } => {
+                self.joined |= matches!(right.as_ref(), Expr::Subquery(_));
+            }
+            _ => {}
+        }
+        Flow::Continue(())
+    }
+}
+
 /// `SELECT condition AS holds`, or `SELECT true AS holds WHERE condition` for what the engine can only do in a `WHERE`.
 fn condition(mut expr: Expr) -> Result<Query, ParserError> {
-    let (mut scalar, mut joined) = (false, false);
-    let _ = walk::expr(
-        &mut expr,
-        &mut EachExpr(|expr: &mut Expr| {
-            match expr {
-                Expr::Subquery(_) => scalar = true,
-                Expr::Exists { .. } | Expr::InSubquery { .. } => joined = true,
-                Expr::AllOp { right, .. } | Expr::AnyOp { right, .. } => {
-                    joined |= matches!(right.as_ref(), Expr::Subquery(_));
-                }
-                _ => {}
-            }
-            ControlFlow::Continue(())
-        }),
-    );
+    let mut asks = Asks::default();
+    let _ = walk::expr(&mut expr, &mut asks);
+    let Asks { scalar, joined, .. } = asks;
     let mut query = template(match (joined, scalar) {
         (true, _) => "SELECT true AS holds WHERE 1",
         // A query without rows is NULL, whatever the engine thinks of its column.
