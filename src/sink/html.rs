@@ -7,12 +7,13 @@
 //!
 //! - one row of numbers: a tile for each;
 //! - a date, or a text that is one (`2026-01`), and then a number: a line over time; with a text between the two, a line
-//!   for each of at most six;
+//!   for each of at most six, and a gap where there is no value;
 //! - a text and then a number, in 2 to 40 rows: bars, in the order of the rows;
 //! - anything else: the table alone.
 //!
 //! A column whose name is `id`, `year` or ends in `_id` holds names and is not drawn. Amounts have two decimals where they
 //! have any, and four where all of a column are smaller than one; a column called `share` is in per cent.
+//! A table shows the first 1,000 rows, and a line is drawn of the first 100,000.
 
 use std::io::Write;
 use std::path::Path;

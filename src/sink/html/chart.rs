@@ -26,6 +26,9 @@ pub(super) fn may_be_lines(columns: &[Column]) -> bool {
     )
 }
 
+/// When, and how much where that is known.
+type Point = (f64, Option<f64>);
+
 /// The drawing that a result gets, if any.
 pub(super) fn draw(columns: &[Column], rows: &[Vec<Cell>], title: &str) -> Option<String> {
     let kinds: Vec<Kind> = columns.iter().map(|c| c.kind).collect();
@@ -141,7 +144,7 @@ fn lines(
     value: usize,
     group: Option<usize>,
 ) -> Option<String> {
-    let mut series: Vec<(&str, Vec<(f64, Option<f64>)>)> = vec![];
+    let mut series: Vec<(&str, Vec<Point>)> = vec![];
     for (row, at) in rows.iter().zip(moments) {
         let name = group.map_or("", |g| row[g].text.as_str());
         let place = match series.iter().position(|(n, _)| *n == name) {
