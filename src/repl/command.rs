@@ -177,10 +177,11 @@ pub(super) fn first_argument(text: &str) -> (String, &str) {
     let mut rest = &text[1..];
     while let Some((part, after)) = rest.split_once(quote) {
         inside.push_str(part);
-        match after.strip_prefix(quote) {
-            Some(more) => (inside.push(quote), rest = more).1,
-            None => return (inside, after.trim_start()),
-        }
+        let Some(more) = after.strip_prefix(quote) else {
+            return (inside, after.trim_start());
+        };
+        inside.push(quote);
+        rest = more;
     }
     (inside + rest, "")
 }
