@@ -424,7 +424,7 @@ mod tests {
         let batch = batch.expect("a batch");
         for said in ["line", "bar c n", "histogram n", "scatter n n"] {
             for width in [20, 24, 40] {
-                let text = draw(&batch.schema(), &[batch.clone()], said, width, 12);
+                let text = draw(&batch.schema(), std::slice::from_ref(&batch), said, width, 12);
                 let text = text.expect("is drawn");
                 assert!(
                     text.lines().all(|l| l.chars().count() <= width),
