@@ -207,7 +207,12 @@ fn convert(error: &DataFusionError) -> Error {
         },
         DataFusionError::SchemaError(source, _) => match source.as_ref() {
             SchemaError::FieldNotFound { field, valid_fields } => {
-                let names: Vec<&str> = valid_fields.iter().map(|f| f.name.as_str()).collect();
+                let mut names: Vec<&str> = vec![];
+                for field in valid_fields.iter().filter(|f| !f.name.is_empty()) {
+                    if !names.contains(&field.name.as_str()) {
+                        names.push(&field.name);
+                    }
+                }
                 let error = Error::query(format!("column `{}` not found", field.name));
                 match crate::diagnostic::nearest(&field.name, names.iter().copied()).as_slice() {
                     [] => error.note(format!("columns here: {}", names.join(", "))),

@@ -10,9 +10,11 @@ use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, ObjectName, Statement as Sql, TableFactor, TableFunctionArgs,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Location, Token};
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
+use crate::diagnostic::nearest;
 use crate::error::{Error, Kind, Result};
 
 mod assertion;
@@ -38,6 +40,22 @@ pub struct Statement {
     pub span: Span,
     /// Its own text, without the semicolon.
     pub text: String,
+}
+
+impl Statement {
+    /// Where a column stands that is not there: the planner may know its name alone.
+    pub(crate) fn place_of_column(&self, error: &Error) -> Option<Span> {
+        let name = error.message.strip_prefix("column `")?.strip_suffix("` not found")?;
+        let tokens = parameter::tokens(&self.text).ok()?;
+        let is_it = |t: &Token| matches!(t, Token::Word(w) if w.value.eq_ignore_ascii_case(name));
+        let found = Span::try_from_sqlparser_span(tokens.iter().find(|t| is_it(&t.token))?.span)?;
+        let start = self.span.start;
+        let in_text = |at: datafusion::common::Location| datafusion::common::Location {
+            line: at.line + start.line - 1,
+            column: if at.line == 1 { at.column + start.column - 1 } else { at.column },
+        };
+        Some(Span { start: in_text(found.start), end: in_text(found.end) })
+    }
 }
 
 /// How deep expressions and queries may nest before the text is refused.
@@ -92,8 +110,8 @@ pub fn parse_after(text: &str, earlier: &[Parameter], values: &Values) -> Result
             let error = Error::usage(format!(
                 "expected `;` or the end of the text, found `{}`",
                 after.token
-            ))
-            .at(Span::try_from_sqlparser_span(after.span));
+            ));
+            let error = misspelt(text, error.at(Span::try_from_sqlparser_span(after.span)));
             return Err(uses.at_value(error, text));
         }
         values::settle(&mut parsed)?;
@@ -121,7 +139,7 @@ fn takes_words(parser: &mut Parser<'_>, words: [&str; 2]) -> bool {
     next
 }
 
-fn tokens(text: &str) -> Result<Vec<datafusion::sql::sqlparser::tokenizer::TokenWithSpan>> {
+fn tokens(text: &str) -> Result<Vec<TokenWithSpan>> {
     parameter::tokens(text).map_err(|e| failed(text, ParserError::from(e).into()))
 }
 
@@ -129,10 +147,57 @@ fn tokens(text: &str) -> Result<Vec<datafusion::sql::sqlparser::tokenizer::Token
 fn failed(text: &str, error: DataFusionError) -> Error {
     // A text that ends too early fails without a place: its end is the place.
     let end = place(end_of(text));
-    Error { kind: Kind::Usage, ..Error::from(error) }.at_least(Span { start: end, end })
+    let error = Error { kind: Kind::Usage, ..Error::from(error) };
+    misspelt(text, error).at_least(Span { start: end, end })
 }
 
-/// True when more lines are needed before the text can be a statement: the prompt's question.
+/// Adds the word of the grammar that was meant, when one nearly stands at the place or right before it: the parser takes
+/// a misspelt one for a name.
+fn misspelt(text: &str, error: Error) -> Error {
+    const WORDS: [&str; 20] = [
+        "SELECT",
+        "FROM",
+        "WHERE",
+        "GROUP",
+        "ORDER",
+        "HAVING",
+        "LIMIT",
+        "OFFSET",
+        "JOIN",
+        "UNION",
+        "WITH",
+        "VALUES",
+        "CREATE",
+        "INSERT",
+        "DROP",
+        "COPY",
+        "EXPLAIN",
+        "DESCRIBE",
+        "ASSERT",
+        "PARAMETER",
+    ];
+    let (Some(span), Ok(tokens)) = (error.span, parameter::tokens(text)) else { return error };
+    let upto = |t: &&TokenWithSpan| {
+        let start = t.span.start;
+        (start.line, start.column) <= (span.start.line, span.start.column)
+    };
+    let words = tokens.iter().filter(|t| !matches!(t.token, Token::Whitespace(_)));
+    let before: Vec<&TokenWithSpan> = words.take_while(upto).collect();
+    let meant = before.iter().rev().take(2).find_map(|t| match &t.token {
+        Token::Word(w) if w.quote_style.is_none() && w.keyword == Keyword::NoKeyword => {
+            let near = nearest(&w.value, WORDS).into_iter().next()?;
+            // `orders` is a good name, and so is `grouped`.
+            (!w.value.to_uppercase().contains(&near)).then_some(near)
+        }
+        _ => None,
+    });
+    match meant {
+        Some(word) => error.hint(format!("did you mean `{word}`?")),
+        None => error,
+    }
+}
+
+/// True when the text needs no more lines to be statements: the prompt's question.
 pub fn is_complete(text: &str) -> bool {
     let tokens =
         datafusion::sql::sqlparser::tokenizer::Tokenizer::new(&GenericDialect {}, text).tokenize();
@@ -208,6 +273,20 @@ mod tests {
         let error =
             parse("create view a as select 1 create view b as select 2").expect_err("no semicolon");
         assert!(error.span.is_some(), "{error:?}");
+    }
+
+    #[test]
+    fn a_misspelt_word_of_the_grammar_gets_the_nearest() {
+        for (text, word) in [
+            ("SELCT 1", "SELECT"),
+            ("SELECT 1 FORM orders", "FROM"),
+            ("SELECT * FROM orders WHER a = 1", "WHERE"),
+        ] {
+            let error = parse(text).expect_err("does not parse");
+            assert_eq!(error.hints, [format!("did you mean `{word}`?")], "{text}");
+        }
+        let error = parse("SELECT * FROM orders 5").expect_err("does not parse");
+        assert_eq!(error.hints, Vec::<String>::new());
     }
 
     #[test]

@@ -143,6 +143,12 @@ impl Engine {
         self.keeps_answer(table);
         Ok(())
     }
+
+    /// Takes a table of the session away, which may not be there.
+    pub fn forget(&self, name: &str) -> Result<()> {
+        self.ctx.deregister_table(name)?;
+        Ok(())
+    }
 }
 
 /// The schema with one column a name.

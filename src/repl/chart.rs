@@ -3,6 +3,8 @@
 
 //! A result → a picture in the terminal. What is drawn follows from the columns' types, unless it is said.
 
+use std::collections::{HashMap, HashSet};
+
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Float64Type, SchemaRef, TimeUnit, TimestampMillisecondType};
@@ -10,6 +12,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use crate::diagnostic::{nearest, or_list};
 use crate::error::{Error, Result};
+use crate::repl::command::first_argument;
 
 mod bars;
 mod canvas;
@@ -41,6 +44,8 @@ struct Choice {
     kind: Kind,
     x: usize,
     ys: Vec<usize>,
+    /// The texts that make lines of their own, where several rows have the same date.
+    by: Option<usize>,
 }
 
 /// Draws a result. `said` is what stands behind `\chart`.
@@ -68,20 +73,27 @@ pub(super) fn draw(
         }
         Kind::Line => {
             let xs = moments(batch.column(choice.x))?;
-            let panels = choice.ys.iter().take(MOST_PANELS);
-            let each = (height / choice.ys.len().clamp(1, MOST_PANELS)).max(6);
+            let series = match choice.by {
+                Some(by) if !distinct(&xs) => series(&texts(batch.column(by))?),
+                _ => vec![(String::new(), (0..xs.len()).collect())],
+            };
+            let all = choice.ys.len() * series.len();
+            let each = (height / all.clamp(1, MOST_PANELS)).max(6);
             let mut text = String::new();
-            for y in panels {
-                let points = pairs(&xs, &numbers(batch.column(*y))?);
-                let title = format!("{} by {}", name(*y), name(choice.x));
-                text.push_str(&plot::line(&title, &points, width, each));
+            let panels = choice.ys.iter().flat_map(|y| series.iter().map(move |s| (*y, s)));
+            for (y, (of, rows)) in panels.take(MOST_PANELS) {
+                let ys = numbers(batch.column(y))?;
+                let (xs, ys): (Vec<_>, Vec<_>) = rows.iter().map(|r| (xs[*r], ys[*r])).unzip();
+                let title = format!("{} by {}{of}", name(y), name(choice.x));
+                text.push_str(&plot::line(&title, &pairs(&xs, &ys), width, each));
             }
-            if choice.ys.len() > MOST_PANELS {
-                text.push_str(&format!(
-                    "the first {MOST_PANELS} of {} numbers are drawn; name others: `\\chart line {} …`\n",
-                    choice.ys.len(),
-                    name(choice.x)
-                ));
+            if all > MOST_PANELS {
+                let what = if series.len() > 1 {
+                    "lines are drawn; WHERE chooses others".to_string()
+                } else {
+                    format!("numbers are drawn; name others: `\\chart line {} …`", name(choice.x))
+                };
+                text.push_str(&format!("the first {MOST_PANELS} of {all} {what}\n"));
             }
             text
         }
@@ -101,8 +113,13 @@ pub(super) fn draw(
 
 /// Which picture: what was said, or the first kind whose columns are there.
 fn choose(schema: &SchemaRef, said: &str) -> Result<Choice> {
-    let mut words: Vec<&str> = said.split_whitespace().collect();
-    let kind = match words.first() {
+    let (mut words, mut rest) = (vec![], said.trim_start());
+    while !rest.is_empty() {
+        let (word, after) = first_argument(rest);
+        words.push(word);
+        rest = after;
+    }
+    let kind = match words.first().filter(|_| !said.trim_start().starts_with(['"', '\''])) {
         Some(first) => match KINDS.iter().find(|k| k.0 == first.to_lowercase()) {
             Some((_, kind, _)) => {
                 words.remove(0);
@@ -149,7 +166,7 @@ fn choice(
     said: Said,
 ) -> Option<Choice> {
     match kind {
-        Kind::Line => Some(Choice { kind, x: date?, ys: some(numeric.to_vec())? }),
+        Kind::Line => Some(Choice { kind, x: date?, ys: some(numeric.to_vec())?, by: category }),
         Kind::Bar => {
             // Said so, anything can be the category, also a number: the first column.
             let x =
@@ -157,13 +174,13 @@ fn choice(
             let first = numeric.first().copied().filter(|_| said.kind && numeric.len() > 1);
             let x = x.or(first)?;
             let ys: Vec<usize> = numeric.iter().copied().filter(|y| *y != x).collect();
-            Some(Choice { kind, x, ys: some(ys)? })
+            Some(Choice { kind, x, ys: some(ys)?, by: None })
         }
         Kind::Scatter => match numeric {
-            [x, y, ..] => Some(Choice { kind, x: *x, ys: vec![*y] }),
+            [x, y, ..] => Some(Choice { kind, x: *x, ys: vec![*y], by: None }),
             _ => None,
         },
-        Kind::Histogram => Some(Choice { kind, x: *numeric.first()?, ys: vec![] }),
+        Kind::Histogram => Some(Choice { kind, x: *numeric.first()?, ys: vec![], by: None }),
     }
 }
 
@@ -179,9 +196,9 @@ fn lacking(schema: &SchemaRef, from: &[usize], what: &str) -> Error {
     Error::query(what.to_string()).note(format!("the columns are: {}", columns.join(", ")))
 }
 
-/// A column by its name, in quotes or not.
+/// A column by its name.
 fn find(schema: &SchemaRef, word: &str) -> Result<usize> {
-    let name = word.trim_end_matches(',').trim_matches('"');
+    let name = word.trim_end_matches(',');
     let exact = schema.fields().iter().position(|f| f.name() == name);
     let loose = || schema.fields().iter().position(|f| f.name().eq_ignore_ascii_case(name));
     exact.or_else(loose).ok_or_else(|| {
@@ -231,6 +248,26 @@ fn texts(column: &dyn Array) -> Result<Vec<String>> {
     let options = FormatOptions::default().with_null("NULL");
     let formatter = ArrayFormatter::try_new(column, &options)?;
     Ok((0..column.len()).map(|row| formatter.value(row).to_string()).collect())
+}
+
+/// Whether no value comes twice.
+fn distinct(values: &[Option<f64>]) -> bool {
+    let mut seen = HashSet::new();
+    values.iter().flatten().all(|v| seen.insert(v.to_bits()))
+}
+
+/// The rows of each text, in the order in which they come, under the words that tell them apart.
+fn series(texts: &[String]) -> Vec<(String, Vec<usize>)> {
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    let mut series: Vec<(String, Vec<usize>)> = vec![];
+    for (row, text) in texts.iter().enumerate() {
+        let place = *places.entry(text).or_insert_with(|| {
+            series.push((format!(", {text}"), vec![]));
+            series.len() - 1
+        });
+        series[place].1.push(row);
+    }
+    series
 }
 
 /// The points of which both halves are there.
@@ -300,6 +337,8 @@ mod tests {
         assert_eq!(chosen(&[("a", NUMBER), ("b", NUMBER)], "bar b A"), (Kind::Bar, 1, vec![0]));
         assert_eq!(chosen(&[("a", NUMBER), ("b", NUMBER)], "\"b\""), (Kind::Histogram, 1, vec![]));
         assert_eq!(chosen(&[("d", date), ("n", NUMBER)], "bar").0, Kind::Bar);
+        let spaced = [("my a", NUMBER), ("b", NUMBER), ("c d", NUMBER)];
+        assert_eq!(chosen(&spaced, "scatter \"c d\" 'my a'"), (Kind::Scatter, 2, vec![0]));
     }
 
     #[test]
@@ -361,6 +400,47 @@ mod tests {
         let starts: Vec<usize> = text.lines().filter_map(|l| l.chars().position(dots)).collect();
         assert!(starts.len() >= 5 && starts.windows(2).all(|w| w[0] >= w[1]), "{text}");
         assert!(text.contains("2022-01-08") && text.contains("2022-02-26"), "{text}");
+    }
+
+    #[test]
+    fn every_text_gets_a_line_where_dates_come_twice() {
+        let days = || Arc::new(Date32Array::from(vec![1, 1, 2, 2])) as ArrayRef;
+        let text = || Arc::new(StringArray::from(vec!["seo", "ads", "seo", "ads"])) as ArrayRef;
+        let n = || Arc::new(Int64Array::from(vec![1, 9, 2, 8])) as ArrayRef;
+        let drawn_by = drawn(vec![("day", days()), ("channel", text()), ("n", n())], "");
+        assert!(drawn_by.contains("n by day, seo\n"), "{drawn_by}");
+        assert!(drawn_by.contains("n by day, ads\n"), "{drawn_by}");
+        let each = Arc::new(Date32Array::from(vec![1, 2, 3, 4])) as ArrayRef;
+        let alone = drawn(vec![("day", each), ("channel", text()), ("n", n())], "");
+        assert!(alone.starts_with("n by day\n"), "{alone}");
+    }
+
+    #[test]
+    fn a_chart_fits_a_narrow_terminal() {
+        let days = Arc::new(Date32Array::from(vec![18_000, 19_000])) as ArrayRef;
+        let text = Arc::new(StringArray::from(vec!["a long name of a channel", "ads"])) as ArrayRef;
+        let n = Arc::new(Int64Array::from(vec![100, 9])) as ArrayRef;
+        let batch = RecordBatch::try_from_iter(vec![("d", days), ("c", text), ("n", n)]);
+        let batch = batch.expect("a batch");
+        for said in ["line", "bar c n", "histogram n", "scatter n n"] {
+            for width in [20, 24, 40] {
+                let text = draw(&batch.schema(), std::slice::from_ref(&batch), said, width, 12);
+                let text = text.expect("is drawn");
+                assert!(
+                    text.lines().all(|l| l.chars().count() <= width),
+                    "{said} {width}:\n{text}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn narrow_ranges_are_told_apart() {
+        let values = Float64Array::from(
+            (0..100).map(|i| 20_200.0 + f64::from(i) / 10.0).collect::<Vec<_>>(),
+        );
+        let text = drawn(vec![("n", Arc::new(values) as _)], "");
+        assert!(text.contains("20202 … 20204"), "{text}");
     }
 
     #[test]

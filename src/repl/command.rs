@@ -115,7 +115,7 @@ pub(super) fn parse(line: &str) -> Result<(&'static Command, String)> {
     let line = match word(line) {
         Some("exit") => "quit",
         Some(word) => word,
-        None => line.trim().trim_start_matches(['\\', '.']),
+        None => line.trim().trim_start_matches(['\\', '.']).trim_end_matches(';'),
     };
     let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     Ok((find(name)?, rest.trim().to_string()))
@@ -166,16 +166,35 @@ pub(super) fn help() -> String {
     text
 }
 
-/// A word or a quoted text at the start of an argument, and what follows it.
+/// A word or a quoted text at the start of an argument, and what follows it. A quote within is doubled.
 pub(super) fn first_argument(text: &str) -> (String, &str) {
     let text = text.trim_start();
     let Some(quote) = text.chars().next().filter(|c| matches!(c, '\'' | '"')) else {
         let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
         return (word.to_string(), rest.trim_start());
     };
-    match text[1..].split_once(quote) {
-        Some((inside, rest)) => (inside.to_string(), rest.trim_start()),
-        None => (text[1..].to_string(), ""),
+    let mut inside = String::new();
+    let mut rest = &text[1..];
+    while let Some((part, after)) = rest.split_once(quote) {
+        inside.push_str(part);
+        let Some(more) = after.strip_prefix(quote) else {
+            return (inside, after.trim_start());
+        };
+        inside.push(quote);
+        rest = more;
+    }
+    (inside + rest, "")
+}
+
+/// The one argument of a command that takes no more.
+pub(super) fn only_argument(command: &Command, text: &str) -> Result<String> {
+    match first_argument(text) {
+        (argument, "") => Ok(argument),
+        (argument, after) => Err(Error::usage(format!(
+            "`\\{}` takes one argument, and found `{after}` behind `{argument}`",
+            command.name
+        ))
+        .hint(format!("put a name with spaces in quotes: `\\{} '{text}'`", command.name))),
     }
 }
 
@@ -228,5 +247,19 @@ mod tests {
         assert_eq!(first_argument("'a b' c"), ("a b".into(), "c"));
         assert_eq!(first_argument("a  b c"), ("a".into(), "b c"));
         assert_eq!(first_argument("'open"), ("open".into(), ""));
+        assert_eq!(first_argument("'it''s' b"), ("it's".into(), "b"));
+        assert_eq!(first_argument("''"), (String::new(), ""));
+        let (command, _) = parse("\\output").expect("is found");
+        assert!(only_argument(command, "a.csv").is_ok_and(|a| a == "a.csv"));
+        let error = only_argument(command, "a 1.csv").expect_err("is two");
+        assert!(error.hints[0].contains("`\\output 'a 1.csv'`"), "{error:?}");
+    }
+
+    #[test]
+    fn a_semicolon_from_habit_is_no_part_of_a_command() {
+        let parsed = |line| parse(line).map(|(c, rest)| (c.name, rest)).expect("is found");
+        assert_eq!(parsed("\\q;"), ("quit", String::new()));
+        assert_eq!(parsed("\\mode csv ;"), ("mode", "csv".into()));
+        assert_eq!(parsed("\\set x ';'"), ("set", "x ';'".into()));
     }
 }

@@ -69,13 +69,17 @@ impl Completer for Helper {
             true => self.in_command(line, cursor),
             false => self.in_statement(line, cursor),
         };
+        // A quote that closes already is not closed once more.
+        let quote = line[from..cursor].chars().next().filter(|c| matches!(c, '\'' | '"'));
+        let quote = quote.or_else(|| line[..from].chars().next_back().filter(|c| *c == '\''));
+        let closed = quote.filter(|q| line[cursor..].starts_with(*q)).map_or(0, char::len_utf8);
         let suggestions: Vec<Suggestion> = candidates
             .into_iter()
             .take(MOST)
             .map(|c| Suggestion {
                 value: c.value,
                 description: Some(c.about).filter(|a| !a.is_empty()),
-                span: Span::new(from, cursor),
+                span: Span::new(from, cursor + closed),
                 append_whitespace: c.space,
                 ..Suggestion::default()
             })
@@ -98,6 +102,13 @@ impl Helper {
             Wanted::Relation => fitting(&place.word, self.relations(&place)),
             Wanted::Expression { of } => {
                 let mut groups = vec![self.columns_in_sight(&place, of.as_deref())];
+                if of.is_none() {
+                    let names = place.aliases.iter();
+                    groups.insert(
+                        0,
+                        names.map(|n| Candidate::new(quoted(n), "named here")).collect(),
+                    );
+                }
                 if of.is_none() && place.quote.is_none() {
                     groups.push(self.callables());
                     groups.push(keywords(IN_EXPRESSIONS, &place.word));
@@ -169,12 +180,15 @@ impl Helper {
         if let Some(columns) = self.columns.get(&key) {
             return columns.clone();
         }
-        let planned = self.names.columns(with, relation);
+        // On a thread of its own: planning may wait for a store without a pause.
+        let (names, planned) = (self.names.clone(), (with.to_string(), relation.to_string()));
+        let planned =
+            self.runtime.spawn(async move { names.columns(&planned.0, &planned.1).await });
         let columns = self
             .runtime
             .block_on(async { tokio::time::timeout(PATIENCE, planned).await })
             .ok()
-            .and_then(Result::ok)
+            .and_then(|planned| planned.ok()?.ok())
             .unwrap_or_else(|| self.promised(relation));
         self.columns.insert(key, columns.clone());
         columns
@@ -269,13 +283,19 @@ impl Helper {
         let Ok((command, _)) = command::parse(name) else { return (cursor, vec![]) };
         let from = typed.rfind(char::is_whitespace).map_or(0, |i| i + 1);
         let word = &typed[from..];
+        let start = typed.len() - rest.trim_start().len();
         if command.action == Action::Explain {
-            let start = typed.len() - rest.len();
             let (inner, candidates) = self.in_statement(&line[start..], cursor - start);
             return (inner + start, candidates);
         }
-        if matches!(command.action, Action::Read | Action::Output | Action::Edit) {
-            return (from, files(word, false));
+        let takes_file = matches!(command.action, Action::Read | Action::Output | Action::Edit);
+        if (takes_file || command.action == Action::Describe)
+            && let Some(path) = typed[start..].strip_prefix('\'')
+        {
+            return (start + 1, files(path, true));
+        }
+        if takes_file {
+            return (start, files(&typed[start..], false));
         }
         let plain = |names: Vec<String>| {
             names.into_iter().map(|n| Candidate::new(n, "")).collect::<Vec<_>>()
@@ -373,6 +393,14 @@ mod tests {
             ("\\man rfm_sco|", "rfm_score"),
             ("  \\explain  SELECT * FROM ord|", "orders"),
             (".mode ver|", "vertical"),
+            ("SELECT * FROM orders o LEFT J|", "JOIN"),
+            (
+                "SELECT 1 FROM orders WHERE EXISTS (SELECT 1 FROM orders i WHERE orders.cust|",
+                "customer_id",
+            ),
+            ("SELECT order_id AS wanted FROM orders ORDER BY wan|", "wanted"),
+            ("EXPLAIN WITH w(two) AS (SELECT 2) SELECT t| FROM w", "two"),
+            ("INSERT INTO orders (cust|", "customer_id"),
         ] {
             let found = suggested(ORDERS, text);
             assert_eq!(found.first().map(String::as_str), Some(first), "{text}: {found:?}");
@@ -408,5 +436,17 @@ mod tests {
         assert_eq!(found.first().map(String::as_str), Some("a"));
         let found = suggested(ORDERS, &format!("\\read {path}/sh|"));
         assert_eq!(found, [format!("{path}/shop.csv")]);
+        std::fs::write(folder.path().join("it's.csv"), "b\n1\n").expect("writes");
+        std::fs::write(folder.path().join("my own.csv"), "b\n1\n").expect("writes");
+        for (typed, expected) in [
+            ("SELECT * FROM '{}/it|", "{}/it''s.csv'"),
+            ("SELECT * FROM '{}/it''|", "{}/it''s.csv'"),
+            ("\\describe '{}/my|", "{}/my own.csv'"),
+            ("\\read {}/my|", "'{}/my own.csv'"),
+            ("\\read {}/my o|", "'{}/my own.csv'"),
+        ] {
+            let found = suggested(ORDERS, &typed.replace("{}", &path.to_string()));
+            assert_eq!(found, [expected.replace("{}", &path.to_string())], "{typed}");
+        }
     }
 }

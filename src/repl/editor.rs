@@ -16,10 +16,10 @@ use reedline::{
     Validator, default_emacs_keybindings,
 };
 
+use super::folders;
 use super::highlight::Painter;
-use super::{command, folders};
+use super::text::is_whole;
 use crate::error::{Error, Result};
-use crate::statement::is_complete;
 
 /// How many statements are remembered.
 const REMEMBERED: usize = 10_000;
@@ -124,11 +124,7 @@ struct Whole;
 
 impl Validator for Whole {
     fn validate(&self, text: &str) -> ValidationResult {
-        if command::is_command(text) || is_complete(text) {
-            ValidationResult::Complete
-        } else {
-            ValidationResult::Incomplete
-        }
+        if is_whole(text) { ValidationResult::Complete } else { ValidationResult::Incomplete }
     }
 }
 

@@ -35,10 +35,20 @@ pub(super) fn private(file: &Path) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    if file.exists() {
-        return Ok(());
+    match new_private(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => close(file),
+        made => made.map(drop),
     }
-    new_private(file).map(drop)
+}
+
+/// Takes a file away from everybody but its owner.
+fn close(file: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    if std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(file)?) & 0o077 != 0 {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(file, mode)?;
+    }
+    Ok(())
 }
 
 /// A new file for its owner only; an error when there is one already.
@@ -53,6 +63,20 @@ pub(super) fn new_private(file: &Path) -> std::io::Result<std::fs::File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_others_could_read_is_closed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("history.txt");
+        std::fs::write(&file, "SELECT 1;").expect("writes");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        std::fs::set_permissions(&file, mode).expect("opens it");
+        private(&file).expect("closes it");
+        let mode = std::os::unix::fs::MetadataExt::mode(&file.metadata().expect("is there"));
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(std::fs::read_to_string(&file).expect("is there"), "SELECT 1;");
+    }
 
     #[test]
     fn the_variable_wins_over_the_home() {

@@ -18,6 +18,11 @@ pub(super) fn size() -> (usize, usize) {
     (usize::from(width).max(20), usize::from(height).max(6))
 }
 
+/// Whether a person looks at a screen whose cursor can be moved.
+pub(super) fn is_screen() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+}
+
 /// Prints a text, in a pager when it is longer or wider than the terminal.
 pub(super) fn print(text: &str) -> Result<()> {
     let (width, height) = size();
@@ -25,13 +30,18 @@ pub(super) fn print(text: &str) -> Result<()> {
     let wide = text.lines().any(|l| l.chars().count() > width);
     let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
     if !terminal || !(long || wide) {
-        let mut out = std::io::stdout().lock();
-        return finished(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+        return plain(text);
     }
     match std::env::var("PAGER").ok().filter(|p| !p.trim().is_empty()) {
         Some(pager) => outside(&pager, text),
-        None => inside(text),
+        None if is_screen() => inside(text),
+        None => plain(text),
     }
+}
+
+fn plain(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    finished(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
 /// A reader that leaves early is no failure.
@@ -63,10 +73,11 @@ fn outside(pager: &str, text: &str) -> Result<()> {
         None => Ok(()),
     };
     let status = child.wait().map_err(failed)?;
-    // 127: the shell has not found it.
-    if status.code() == Some(127) {
-        return Err(Error::usage(format!("the pager `{pager}` is not there"))
-            .hint("set PAGER to a program that is, or unset it"));
+    // The shell has not found it, or may not run it: nothing has been shown.
+    if matches!(status.code(), Some(126 | 127)) {
+        if is_screen() { inside(text) } else { plain(text) }?;
+        return Err(Error::usage(format!("the pager `{pager}` does not start; our own was used"))
+            .hint("set PAGER to a program that is there, or unset it"));
     }
     finished(written)
 }

@@ -36,6 +36,7 @@ impl Queries {
                 .build()?,
         };
         let runtime = self.0.insert(runtime);
+        let others = runtime.metrics().num_alive_tasks();
         let mut task = runtime.spawn(work);
         let done = tokio::select! {
             biased;
@@ -47,8 +48,16 @@ impl Queries {
             Some(Err(stopped)) => Err(Error::query(format!("the query stopped: {stopped}"))
                 .hint("this is our bug: please report the statement")),
             None => {
+                watched.stop();
                 task.abort();
-                if tokio::time::timeout(GRACE, task).await.is_ok() {
+                // Its parts run as tasks of their own, and may be busy when it has gone.
+                let gone = async {
+                    let _ = task.await;
+                    while runtime.metrics().num_alive_tasks() > others {
+                        tokio::time::sleep(GRACE / 50).await;
+                    }
+                };
+                if tokio::time::timeout(GRACE, gone).await.is_ok() {
                     return Err(Error::interrupted());
                 }
                 self.leave();

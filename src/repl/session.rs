@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 
 mod act;
 
+use super::command::Action;
 use super::complete::{Helper, Known};
 use super::lex::lex;
 use super::progress::Watched;
@@ -101,20 +102,35 @@ impl<'a> Session<'a> {
 
     /// Runs the person's own file, which is there or not.
     pub(super) async fn init(&mut self) {
-        if let Some(file) = folders::init().filter(|f| f.is_file()) {
+        if let Some(file) = folders::init().filter(|f| f.symlink_metadata().is_ok()) {
             self.read(&file).await;
         }
     }
 
     /// Runs what was typed, and tells what went wrong.
     pub(super) async fn take(&mut self, text: &str) -> Next {
-        if command::is_command(text) {
-            return self.command(text).await;
+        let is_explain = || command::parse(text).is_ok_and(|(c, _)| c.action == Action::Explain);
+        match command::is_command(text) && (!text.trim().contains('\n') || is_explain()) {
+            true => self.command(text).await,
+            // What is pasted may hold both.
+            false => self.in_turn(parts(text), "sql").await,
         }
-        if text.trim().is_empty() {
-            return Next::Go;
+    }
+
+    /// Runs statements and commands up to the first failure.
+    async fn in_turn(&mut self, parts: Vec<Part>, path: &str) -> Next {
+        let mut next = Next::Go;
+        for part in parts {
+            let failures = self.failures();
+            next = match part {
+                Part::Sql(sql) => self.run(&sql, path).await,
+                Part::Command(line) => self.command(&line).await,
+            };
+            if next != Next::Go || self.failures() > failures {
+                break;
+            }
         }
-        self.run(text, "sql").await
+        next
     }
 
     /// Runs a file, up to its first failure.
@@ -133,17 +149,7 @@ impl<'a> Session<'a> {
                 }
             };
             self.depth += 1;
-            let mut next = Next::Go;
-            for part in parts(&text) {
-                let failures = self.failures();
-                next = match part {
-                    Part::Sql(sql) => self.run(&sql, &path).await,
-                    Part::Command(line) => self.command(&line).await,
-                };
-                if next != Next::Go || self.failures() > failures {
-                    break;
-                }
-            }
+            let next = self.in_turn(parts(&text), &path).await;
             self.depth -= 1;
             next
         })
@@ -177,6 +183,10 @@ impl<'a> Session<'a> {
     }
 
     async fn statements(&mut self, text: &str) -> Result<()> {
+        // What does not parse can be edited too; a file is not what was typed.
+        if self.depth == 0 {
+            self.typed = text.trim().trim_end_matches(';').to_string();
+        }
         for parameter in parameters(text)? {
             self.declare(parameter);
         }
@@ -229,10 +239,6 @@ impl<'a> Session<'a> {
         if let Some(assertion) = &statement.assertion {
             return self.assert(statement, assertion, start).await;
         }
-        // A progress line between the lines of a result would spoil both.
-        let streams = matches!(self.mode, Mode::Format(_)) && self.file.is_none();
-        let quiet = streams && std::io::stdout().is_terminal();
-        let visible = !quiet && std::io::stderr().is_terminal();
         let watched = Watched::default();
         let work = Work {
             engine: Arc::clone(&self.engine),
@@ -242,7 +248,7 @@ impl<'a> Session<'a> {
             stdout: self.output.stdout,
             watched: watched.clone(),
         };
-        let got = self.queries.run(visible, &watched, work.run()).await?;
+        let got = self.queries.run(pager::is_screen(), &watched, work.run()).await?;
         let output = self.output;
         let time = start.elapsed().as_secs_f64();
         let timed =
@@ -285,8 +291,7 @@ impl<'a> Session<'a> {
         let watched = Watched::default();
         let (engine, one, what) = (Arc::clone(&self.engine), statement.clone(), assertion.clone());
         let work = async move { engine.check(&one, &what, FAILING, None).await };
-        let visible = std::io::stderr().is_terminal();
-        let checked = self.queries.run(visible, &watched, work).await?;
+        let checked = self.queries.run(pager::is_screen(), &watched, work).await?;
         let Some(error) = checked.failure(statement, assertion) else {
             let time = start.elapsed().as_secs_f64();
             (self.output.remark)(&format!("the assertion holds, found in {time:.3} s"));
@@ -308,18 +313,27 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Makes a result `_`, for SQL, and the last one, for commands.
+    /// Makes a result `_`, for SQL, and the last one, for commands. One that is not kept leaves neither: an earlier one
+    /// would pass for it.
     fn keep(&mut self, drained: Drained) -> Result<()> {
-        if !drained.kept {
-            return Ok(());
+        match (self.gives_last, drained.kept) {
+            (true, true) => self.engine.keep(LAST, &drained.schema, drained.batches.clone())?,
+            (true, false) => self.engine.forget(LAST)?,
+            (false, _) => {}
         }
-        if self.gives_last {
-            self.engine.keep(LAST, &drained.schema, drained.batches.clone())?;
-        }
-        let names = drained.schema.fields().iter().map(|f| f.name().clone()).collect();
+        self.last = Some(drained).filter(|d| d.kept);
+        let fields = self.last.iter().flat_map(|d| d.schema.fields());
+        let names = fields.map(|f| f.name().clone()).collect();
         self.known.lock().unwrap_or_else(PoisonError::into_inner).last = names;
-        self.last = Some(drained);
         Ok(())
+    }
+
+    /// Waits for what may take long, or for Ctrl-C.
+    async fn wait<T: Send + 'static>(
+        &mut self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        self.queries.run(pager::is_screen(), &Watched::default(), work).await
     }
 
     fn tell_variables(&self) {
@@ -360,8 +374,8 @@ impl Work {
                 Got::Filed(drained)
             }
             (None, Mode::Format(format)) => {
-                let sink = format.open((self.stdout)(), rows.schema())?;
-                Got::Streamed(show::drain(&mut rows, Some(sink)).await?)
+                let out = self.watched.out((self.stdout)(), std::io::stdout().is_terminal());
+                Got::Streamed(show::drain(&mut rows, Some((format, out))).await?)
             }
             (None, _) => Got::Rows(show::drain(&mut rows, None).await?),
         })

@@ -3,18 +3,21 @@
 
 //! A result at the prompt: read to its end, shown, and kept as `_` while it is not too large.
 
+use std::collections::HashSet;
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array, ArrayData, ArrayRef, AsArray, RecordBatch};
+use arrow::buffer::Buffer;
+use arrow::datatypes::{DataType, SchemaRef};
 use unicode_width::UnicodeWidthStr;
 
 use super::fit::Cells;
 use super::pager;
 use crate::error::{Error, Result};
 use crate::execute::Rows;
-use crate::sink::{Format, Out, Sink, StagedFile};
+use crate::sink::{Format, Out, StagedFile};
 
 /// One column a line.
 pub(super) const VERTICAL: &str = "vertical";
@@ -74,8 +77,8 @@ pub(super) struct Drained {
     pub(super) to_the_end: bool,
 }
 
-/// Reads a result; a sink gets all of it, and without one reading may stop early.
-pub(super) async fn drain(rows: &mut Rows, mut sink: Option<Box<dyn Sink>>) -> Result<Drained> {
+/// Reads a result; an output gets all of it, and without one reading may stop early.
+pub(super) async fn drain(rows: &mut Rows, to: Option<(&Format, Out)>) -> Result<Drained> {
     let mut all = Drained {
         schema: SchemaRef::clone(rows.schema()),
         batches: vec![],
@@ -83,31 +86,73 @@ pub(super) async fn drain(rows: &mut Rows, mut sink: Option<Box<dyn Sink>>) -> R
         kept: true,
         to_the_end: true,
     };
-    let mut bytes = 0;
-    while let Some(batch) = rows.next().await? {
+    let mut size = Size::default();
+    let mut next = rows.next().await?;
+    // Not before there are rows: it may write a header, after which no progress is shown.
+    let mut sink = match to {
+        Some((format, out)) => Some(format.open(out, rows.schema())?),
+        None => None,
+    };
+    while let Some(batch) = next {
         if let Some(sink) = &mut sink {
             sink.write(&batch)?;
+        } else if !all.kept && batch.num_rows() > 0 {
+            // Nobody would see more.
+            all.to_the_end = false;
+            break;
         }
         all.rows += batch.num_rows();
-        if !all.kept {
-            continue;
-        }
-        bytes += batch.get_array_memory_size();
-        all.batches.push(batch);
-        if bytes > KEPT_BYTES {
-            all.kept = false;
-            shorten(&mut all.batches);
-            // Nobody would see more.
-            if sink.is_none() {
-                all.to_the_end = false;
-                break;
+        if all.kept {
+            let batch = compact(&batch)?;
+            size.add(&batch);
+            all.batches.push(batch);
+            if size.bytes > KEPT_BYTES {
+                all.kept = false;
+                shorten(&mut all.batches);
             }
         }
+        next = rows.next().await?;
     }
     if let Some(sink) = sink {
         sink.finish()?.flush()?;
     }
     Ok(all)
+}
+
+/// A batch without the texts of rows that it does not have: those that a filter has left point into all that was read.
+fn compact(batch: &RecordBatch) -> Result<RecordBatch> {
+    let columns = batch.columns().iter().map(|column| match column.data_type() {
+        DataType::Utf8View => Arc::new(column.as_string_view().gc()) as ArrayRef,
+        DataType::BinaryView => Arc::new(column.as_binary_view().gc()),
+        _ => Arc::clone(column),
+    });
+    Ok(RecordBatch::try_new(batch.schema(), columns.collect())?)
+}
+
+/// How much memory batches hold that may share theirs.
+#[derive(Default)]
+struct Size {
+    bytes: usize,
+    seen: HashSet<usize>,
+}
+
+impl Size {
+    fn add(&mut self, batch: &RecordBatch) {
+        for column in batch.columns() {
+            self.array(&column.to_data());
+        }
+    }
+
+    fn array(&mut self, data: &ArrayData) {
+        data.buffers().iter().chain(data.nulls().map(|n| n.buffer())).for_each(|b| self.buffer(b));
+        data.child_data().iter().for_each(|child| self.array(child));
+    }
+
+    fn buffer(&mut self, buffer: &Buffer) {
+        if self.seen.insert(buffer.data_ptr().as_ptr() as usize) {
+            self.bytes += buffer.capacity();
+        }
+    }
 }
 
 /// Keeps the first rows only.
@@ -143,8 +188,10 @@ pub(super) fn text(
                 notes.push("long texts are cut".into());
             }
             if !notes.is_empty() {
+                // What is too large is not kept, and `\last` is for what is.
+                let last = if drained.kept { "`\\last` shows everything, " } else { "" };
                 notes = vec![format!(
-                    "{}: `\\last` shows everything, `\\mode {VERTICAL}` one column a line",
+                    "{}: {last}`\\mode {VERTICAL}` one column a line",
                     notes.join(" and ")
                 )];
             }
@@ -217,8 +264,7 @@ pub(super) async fn to_file(
     };
     let staged = StagedFile::create(file)?;
     let out: Out = Box::new(BufWriter::new(staged.file().try_clone()?));
-    let sink = format.open(out, rows.schema())?;
-    Ok((drain(&mut rows, Some(sink)).await?, staged))
+    Ok((drain(&mut rows, Some((format, out))).await?, staged))
 }
 
 /// Prints a text and what it leaves out.
@@ -234,7 +280,7 @@ pub(super) fn print(text: &str, notes: &[String], remark: fn(&str)) -> Result<()
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::Int64Array;
+    use arrow::array::{Int64Array, StringViewArray};
 
     use super::*;
 
@@ -253,6 +299,21 @@ mod tests {
             text(&drained(10_001, false), Mode::Table, Some(80)).expect("is drawn");
         assert!(drawn.contains("9999 │") && !drawn.contains("10000 │"));
         assert!(notes[0].contains("first 10000 rows") && notes[1].contains("larger than 64 MiB"));
+    }
+
+    #[test]
+    fn what_is_shared_or_left_behind_counts_once_or_not_at_all() {
+        let long = |n: usize| format!("{n}{}", "x".repeat(1000));
+        let texts = StringViewArray::from_iter_values((0..1000).map(long));
+        let batch = RecordBatch::try_from_iter([("s", Arc::new(texts) as _)]).expect("a batch");
+        let mut few = Size::default();
+        few.add(&compact(&batch.slice(0, 10)).expect("is compacted"));
+        assert!((10_000..50_000).contains(&few.bytes), "{}", few.bytes);
+        let mut parts = Size::default();
+        (0..10).for_each(|i| parts.add(&batch.slice(i * 100, 100)));
+        let mut whole = Size::default();
+        whole.add(&batch);
+        assert_eq!(parts.bytes, whole.bytes);
     }
 
     #[test]

@@ -31,6 +31,14 @@ pub(super) fn parts(text: &str) -> Vec<Part> {
     parts
 }
 
+/// True when nothing more needs to be typed: the text ends with a command or a whole statement.
+pub(super) fn is_whole(text: &str) -> bool {
+    match parts(text).last() {
+        Some(Part::Sql(sql)) => command::is_command(sql) || is_complete(sql),
+        Some(Part::Command(_)) | None => true,
+    }
+}
+
 fn flush(parts: &mut Vec<Part>, sql: String) {
     if !sql.trim().is_empty() {
         parts.push(Part::Sql(sql));
@@ -57,5 +65,15 @@ mod tests {
         );
         assert_eq!(parts("SELECT 1"), [sql("SELECT 1")]);
         assert_eq!(parts("\n\n"), []);
+    }
+
+    #[test]
+    fn a_command_or_a_semicolon_ends_what_is_typed() {
+        for text in ["\\timing off", "quit", "SELECT 1;\n\\timing off", "\\timing\nSELECT 1;", ""] {
+            assert!(is_whole(text), "{text}");
+        }
+        for text in ["SELECT 1", "\\timing off\nSELECT 1", "SELECT '\n\\timing"] {
+            assert!(!is_whole(text), "{text}");
+        }
     }
 }

@@ -74,6 +74,7 @@ fn tab_completes_by_position() {
         ("SELECT * FROM order_l\t", "FROM order_lines"),
         ("SELECT customer_i\t FROM orders", "SELECT customer_id FROM orders"),
         ("SELECT * FROM 'expo\t", "FROM 'exports.csv'"),
+        ("SELECT * FROM 'expo\t' e", "FROM 'exports.csv' e"),
         ("SELECT regr_slo\t", "SELECT regr_slope("),
         ("\\des\t", "\\describe"),
     ] {
@@ -111,6 +112,13 @@ fn ctrl_c_gives_up_the_query_and_keeps_the_session() {
     assert!(!screen.contains("rows read"), "the progress line is gone: {screen}");
     let screen = terminal.run("SELECT n + 1 AS answer FROM mine;");
     assert!(screen.contains("42"), "{screen}");
+    // Rows that are written as they come are waited for in the same way.
+    terminal.run("\\mode csv");
+    terminal.keys(&format!("{endless}\r"));
+    terminal.until_shown("rows read");
+    terminal.keys("\x03");
+    terminal
+        .until("the prompt", |s| s.contains("interrupted") && s.trim_end().ends_with("comptoir>"));
     // What is on the line goes first, then a warning, then the session.
     terminal.keys("SELECT 1");
     terminal.until_shown("SELECT 1");
@@ -132,6 +140,10 @@ fn an_error_shows_its_place_and_the_nearest_name() {
     }
     let screen = terminal.run("SELECT oder_id FROM orders;");
     assert!(screen.contains("^^^^^^^") && screen.contains("order_id"), "{screen}");
+    let screen = terminal.run("SELECT * FROM orders ORDER BY\r nope;");
+    assert!(screen.contains("sql:2:2"), "{screen}");
+    let screen = terminal.run("SELECT 1; SELECT -nope FROM orders;");
+    assert!(screen.contains("sql:1:19") && screen.contains("^^^^"), "{screen}");
     let screen = terminal.run("SELEC 1;");
     assert!(screen.contains("error") && screen.contains('^'), "{screen}");
     assert!(
@@ -187,7 +199,14 @@ fn commands_do_what_help_says() {
     says("\\timing off", &["timing is off"]);
     says("SELECT 1 AS a;", &["│ a │", "1 row\n"]);
     says("\\timing", &["timing is on"]);
-    says("\\mode csv", &["written as csv"]);
+    says("\\set x '007';", &["$x is 007 (VARCHAR)"]);
+    says("\\set x 'it''s'", &["$x is it's"]);
+    says("\\set x ''", &["$x is "]);
+    says("SELECT length($x) AS long;", &["│    0 │"]);
+    says("\\set datafusion.execution.batch_size 4096", &["done"]);
+    says("\\explain", &["long: 0"]);
+    says("\\describe select 1 a", &["error"]);
+    says("\\mode CSV;", &["written as csv"]);
     says("SELECT 'x,y' AS a, 2 AS b;", &["a,b\n\"x,y\",2"]);
     says("\\mode vertical", &["written as vertical"]);
     says("SELECT 1 AS first, 'x' AS b;", &["── row 1 ──", "first │ 1", "    b │ x"]);
@@ -211,7 +230,8 @@ fn commands_do_what_help_says() {
         "ASSERT NO ROWS IN (SELECT 7 AS seven) MESSAGE 'no sevens';",
         &["seven", "no sevens", "1 row fails"],
     );
-    says("\\output rows.csv", &["the next result goes to `rows.csv`"]);
+    says("\\output o 1.csv", &["found `1.csv` behind `o`", "'o 1.csv'"]);
+    says("\\output rows.csv;", &["the next result goes to `rows.csv`"]);
     says("SELECT 5 AS five;", &["1 row written to `rows.csv`"]);
     assert_eq!(
         std::fs::read_to_string(home.path().join("rows.csv")).expect("is there"),
@@ -256,6 +276,10 @@ fn the_editor_gives_the_statement_back_to_the_line() {
     terminal.until_shown("comptoir> SELECT 42 AS answer;");
     terminal.keys("\r");
     terminal.until("the result", |s| s.contains("│     42 │"));
+    // Also what was wrong.
+    terminal.run("SELEC 40 AS answer;");
+    terminal.keys("\\edit\r");
+    terminal.until_shown("comptoir> SELEC 42 AS answer;");
 }
 
 #[test]
@@ -313,6 +337,9 @@ fn long_results_are_paged_and_cut_ones_say_so() {
         screen.contains("only the first 10000 rows are shown") && screen.contains("more than"),
         "{screen}"
     );
+    // Nothing earlier passes for it.
+    assert!(terminal.run("\\last").contains("there is no result yet"));
+    assert!(terminal.run("SELECT * FROM _;").contains("there is no table `_`"));
 }
 
 #[test]
@@ -323,6 +350,87 @@ fn the_pager_of_the_environment_is_used() {
     assert!(screen.contains("100 rows in") && !screen.contains("│    50 │"), "{screen}");
     let paged = std::fs::read_to_string(home.path().join("paged.txt")).expect("is there");
     assert!(paged.contains("│    50 │"));
+}
+
+#[test]
+fn a_pager_that_does_not_start_hides_nothing() {
+    let home = home();
+    let terminal = Terminal::start(home.path(), (24, 80), "", &[("PAGER", "nonesuch")]);
+    terminal.keys("SELECT value FROM generate_series(1, 100);\r");
+    terminal.until_shown("lines 1 to 23 of 104");
+    terminal.keys("q");
+    terminal.until_shown("the pager `nonesuch` does not start; our own was used");
+}
+
+#[test]
+fn a_store_that_does_not_answer_holds_nobody() {
+    let home = home();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("listens");
+    let file = format!("'http://{}/x.parquet'", silent.local_addr().expect("has an address"));
+    let terminal = Terminal::start(home.path(), WIDE, "", &[]);
+    terminal.keys(&format!("\\describe {file}\r"));
+    std::thread::sleep(Duration::from_millis(500));
+    let start = Instant::now();
+    terminal.keys("\x03");
+    terminal.until_shown("interrupted");
+    terminal.keys(&format!("SELECT col FROM {file}"));
+    for _ in format!(" FROM {file}").chars() {
+        terminal.keys("\x1b[D");
+    }
+    terminal.keys("\tumn");
+    terminal.until_shown("SELECT column FROM");
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+#[test]
+fn what_is_pasted_may_hold_commands_and_statements() {
+    let home = home();
+    let terminal = Terminal::start(home.path(), WIDE, "", &[]);
+    terminal.keys("\x1b[200~\\timing off\nSELECT 1 AS one;\n\\mode csv\x1b[201~\r");
+    let screen = terminal.until_shown("as csv");
+    assert!(screen.contains("timing is off") && screen.contains("1 row\n"), "{screen}");
+}
+
+#[test]
+fn a_terminal_that_cannot_move_its_cursor_gets_lines() {
+    let home = home();
+    let terminal = Terminal::start(home.path(), (24, 80), "", &[("TERM", "dumb")]);
+    terminal.keys("SELECT nope;\r");
+    terminal.until_shown("not found");
+    terminal.keys("SELECT value FROM generate_series(1, 100);\r");
+    terminal.until_shown("100 rows in");
+    assert!(!terminal.bytes().contains(&0x1b));
+}
+
+#[test]
+fn without_an_editor_ctrl_c_clears_and_then_leaves() {
+    let home = home();
+    let terminal = Terminal::start(home.path(), WIDE, "> out.txt", &[]);
+    terminal.keys("SELECT 1,\r");
+    terminal.until("the next line", |s| s.trim_end().ends_with("->"));
+    terminal.keys("\x03");
+    terminal.until("a prompt", |s| s.trim_end().ends_with("comptoir>"));
+    terminal.keys("SELECT 42 AS answer;\r");
+    terminal.until_shown("1 row in");
+    terminal.keys("\x03");
+    terminal.until_shown("once more leaves");
+    terminal.keys("\x03");
+    assert_eq!(terminal.ends(), Some(0));
+    let text = std::fs::read_to_string(home.path().join("out.txt")).expect("is there");
+    assert!(text.contains("42"), "{text}");
+}
+
+#[test]
+fn who_is_told_to_end_leaves_the_terminal_as_it_was() {
+    let home = home();
+    let terminal = Terminal::start(home.path(), WIDE, "", &[]);
+    let brackets = |on: &[u8]| terminal.bytes().windows(8).any(|w| w == on);
+    assert!(brackets(b"\x1b[?2004h") && !brackets(b"\x1b[?2004l"));
+    let mut told = Command::new("pkill");
+    told.args(["-TERM", "--parent"]).arg(terminal.process().to_string());
+    assert!(told.status().expect("is told").success());
+    terminal.until("the brackets' end", |_| brackets(b"\x1b[?2004l"));
+    assert_eq!(terminal.ends(), Some(143));
 }
 
 #[test]
@@ -341,6 +449,10 @@ fn the_file_of_the_person_runs_first() {
     let screen = terminal.screen();
     assert!(screen.contains("init.sql:3:8") && screen.contains("nope"), "{screen}");
     assert!(terminal.run("SELECT n FROM mine;").contains("42"), "the session is there");
+    std::fs::remove_file(&init).expect("goes");
+    std::fs::create_dir(&init).expect("makes");
+    let terminal = Terminal::start(home.path(), WIDE, "", &[]);
+    assert!(terminal.screen().contains("cannot read"), "{}", terminal.screen());
 }
 
 #[test]

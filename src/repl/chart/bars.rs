@@ -25,11 +25,11 @@ pub(super) fn bars(
 ) -> String {
     let most = height.saturating_sub(2).max(5).min(labels.len());
     let labels: Vec<String> =
-        labels[..most].iter().map(|l| shortened(&on_one_line(l), LABELS)).collect();
+        labels[..most].iter().map(|l| shortened(&on_one_line(l), LABELS.min(width / 3))).collect();
     let (all, values, shown) = (values.len(), &values[..most], &shown[..most]);
     let label = labels.iter().map(|l| l.width()).max().unwrap_or(0);
     let number = shown.iter().map(|s| s.width()).max().unwrap_or(0);
-    let room = width.saturating_sub(label + number + 3).max(8);
+    let room = width.saturating_sub(label + number + 3).max(1);
     let low = values.iter().flatten().copied().fold(0.0, f64::min);
     let high = values.iter().flatten().copied().fold(0.0, f64::max);
     let mut text = format!("{}\n", shortened(&on_one_line(title), width));
@@ -86,7 +86,7 @@ pub(super) fn histogram(
     let [low, .., high] = sorted.as_slice() else {
         let text = match sorted.as_slice() {
             [one] => format!("{name}\n{} 1\n", short(*one)),
-            _ => format!("{name}\nnothing to draw: every row is NULL\n"),
+            _ => format!("{name}\nnothing to draw: every row is NULL or not finite\n"),
         };
         return text;
     };
@@ -96,7 +96,11 @@ pub(super) fn histogram(
         let range = ((value - start) / step).floor().max(0.0) as usize;
         counts[range.min(count - 1)] += 1;
     }
-    let edge = |i: usize| short(start + step * i as f64);
+    let at = |i: usize| start + step * i as f64;
+    // Short numbers may look the same where the ranges are narrow.
+    let is_narrow = (0..count).any(|i| short(at(i)) == short(at(i + 1)));
+    let digits = (-step.log10().floor()).clamp(0.0, 12.0) as usize;
+    let edge = |i: usize| if is_narrow { format!("{:.digits$}", at(i)) } else { short(at(i)) };
     let labels: Vec<String> = (0..count)
         .map(|i| {
             if whole && step == 1.0 { edge(i) } else { format!("{} … {}", edge(i), edge(i + 1)) }
@@ -108,7 +112,7 @@ pub(super) fn histogram(
     let mut text = bars(&title, &labels, &numbers, &shown, width, count + 2);
     if left_out > 0 {
         let rows = if left_out == 1 { "row is" } else { "rows are" };
-        text.push_str(&format!("{left_out} {rows} NULL and left out\n"));
+        text.push_str(&format!("{left_out} {rows} NULL or not finite, and left out\n"));
     }
     text
 }

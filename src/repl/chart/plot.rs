@@ -7,7 +7,7 @@ use super::canvas::Canvas;
 use super::short;
 use crate::repl::fit::{on_one_line, shortened};
 
-/// The points to draw, and how many rows were NULL in one of the columns.
+/// The points to draw, and how many rows had a NULL, or a number that is not finite, in one of the columns.
 pub(super) struct Points {
     pub(super) points: Vec<(f64, f64)>,
     pub(super) left_out: usize,
@@ -55,7 +55,7 @@ fn frame(
 ) -> String {
     let mut text = format!("{}\n", shortened(&on_one_line(title), width));
     if points.is_empty() {
-        text.push_str("nothing to draw: every row has a NULL in one of the two columns\n");
+        text.push_str("nothing to draw: every row has a NULL or a number that is not finite\n");
         return text;
     }
     let (x0, x1) = range(points.iter().map(|p| p.0));
@@ -83,12 +83,19 @@ fn frame(
     }
     let across = width.saturating_sub(LABELS + 3).max(8);
     let (first, last) = (label_x(x0, x1 - x0), label_x(x1, x1 - x0));
-    let gap = across.saturating_sub(first.chars().count() + last.chars().count()).max(1);
+    let gap = across.saturating_sub(first.chars().count() + last.chars().count());
     text.push_str(&format!("{:>LABELS$} └{}\n", "", "─".repeat(across)));
-    text.push_str(&format!("{:>LABELS$}  {first}{:gap$}{last}\n", "", ""));
+    match gap {
+        0 => {
+            text.push_str(&format!("{:>LABELS$}  {first}\n{:>LABELS$}  {last:>across$}\n", "", ""))
+        }
+        gap => text.push_str(&format!("{:>LABELS$}  {first}{:gap$}{last}\n", "", "")),
+    }
     if left_out > 0 {
         let rows = if left_out == 1 { "row has" } else { "rows have" };
-        text.push_str(&format!("{left_out} {rows} a NULL and are left out\n"));
+        text.push_str(&format!(
+            "{left_out} {rows} a NULL or a number that is not finite: left out\n"
+        ));
     }
     text
 }

@@ -56,6 +56,8 @@ pub(super) struct Place {
     pub(super) quote: Option<char>,
     /// What the query around the cursor reads.
     pub(super) relations: Vec<Relation>,
+    /// The names that the query gives its columns, where they can be used.
+    pub(super) aliases: Vec<String>,
     /// The common table expressions before the cursor, as text.
     pub(super) with: String,
     /// Their names.
@@ -96,6 +98,7 @@ pub(super) fn place(text: &str, cursor: usize, is_table_function: &dyn Fn(&str) 
         word,
         quote,
         relations: scope::relations(&closed, at),
+        aliases: scope::aliases(&closed, at),
         with,
         names,
     }
@@ -160,11 +163,13 @@ struct Level {
     position: usize,
     given: Vec<String>,
     value_of: Option<String>,
+    /// How many brackets of lists are open.
+    lists: usize,
 }
 
 impl Level {
     fn new(clause: Clause, function: Option<String>, first: usize) -> Self {
-        Level { clause, function, first, position: 0, given: vec![], value_of: None }
+        Level { clause, function, first, position: 0, given: vec![], value_of: None, lists: 0 }
     }
 }
 
@@ -200,6 +205,9 @@ fn wanted(
             Token::RParen if depth > 1 => {
                 levels.pop();
             }
+            Token::LBracket => level.lists += 1,
+            Token::RBracket => level.lists = level.lists.saturating_sub(1),
+            Token::Comma if level.lists > 0 => {}
             Token::Comma => {
                 level.position += 1;
                 level.value_of = None;
@@ -239,12 +247,24 @@ fn wanted(
             _ => Wanted::Nothing,
         };
     }
+    let begins = |keyword| before.first().is_some_and(|p| p.is(keyword));
+    if last.is(Keyword::IN) && begins(Keyword::ASSERT) && level.clause == Clause::Start {
+        return Wanted::Relation;
+    }
+    let has = |keyword| before.iter().any(|p| p.is(keyword));
+    let makes = begins(Keyword::CREATE) && (has(Keyword::TABLE) || has(Keyword::VIEW));
+    if last.is(Keyword::AS) && makes && !has(Keyword::SELECT) && !has(Keyword::STORED) {
+        return Wanted::Start;
+    }
     if last.is(Keyword::AS) || last.is(Keyword::WITH) {
         return Wanted::Nothing;
     }
     match level.clause {
         Clause::Arguments => match (&level.value_of, &last.token) {
-            (Some(parameter), Token::RArrow | Token::Assignment) => {
+            (Some(parameter), Token::RArrow | Token::Assignment | Token::LBracket) => {
+                Wanted::Value(call(), parameter.clone())
+            }
+            (Some(parameter), Token::Comma) if level.lists > 0 => {
                 Wanted::Value(call(), parameter.clone())
             }
             (None, Token::LParen | Token::Comma) => Wanted::Argument(call()),
@@ -252,6 +272,7 @@ fn wanted(
             (Some(_), _) if !ends_operand(before) => Wanted::Expression { of: None },
             _ => Wanted::Nothing,
         },
+        Clause::Relation if is_before_join(last) => Wanted::Keyword,
         Clause::Relation if last.token == Token::Comma || lex::is_keyword(last) => Wanted::Relation,
         Clause::Expression if !ends_operand(before) => Wanted::Expression { of },
         Clause::Start if last.token == Token::LParen => Wanted::Start,
@@ -260,6 +281,12 @@ fn wanted(
         Clause::Start if last.name().is_some() => Wanted::Nothing,
         _ => Wanted::Keyword,
     }
+}
+
+/// `LEFT` and its like, behind which `JOIN` comes.
+fn is_before_join(piece: &Piece) -> bool {
+    use Keyword::*;
+    [LEFT, RIGHT, FULL, INNER, OUTER, CROSS, NATURAL].into_iter().any(|k| piece.is(k))
 }
 
 /// What a word makes of what follows it.
@@ -385,6 +412,12 @@ mod tests {
             ("SELECT /* wh|", Wanted::Nothing),
             ("SELECT $d|", Wanted::Variable),
             ("DESCRIBE |", Wanted::Relation),
+            ("SELECT a FROM orders o LEFT |", Wanted::Keyword),
+            ("SELECT a FROM orders o FULL OUTER J|", Wanted::Keyword),
+            ("CREATE TABLE x AS S|", Wanted::Start),
+            ("CREATE VIEW x AS SELECT a AS |", Wanted::Nothing),
+            ("CREATE EXTERNAL TABLE x STORED AS |", Wanted::Nothing),
+            ("ASSERT NO ROWS IN check_u|", Wanted::Relation),
         ] {
             assert_eq!(wanted(text), expected, "{text}");
         }
@@ -407,6 +440,14 @@ mod tests {
             wanted("SELECT * FROM rfm_score(orders, k => 5, met|)"),
             Wanted::Argument(call(2, &["k"], Some("orders")))
         );
+        let list = call(1, &["k"], Some("orders"));
+        for text in ["[cou|", "[a, cou|"] {
+            assert_eq!(
+                wanted(&format!("SELECT * FROM rfm_score(orders, k => {text}")),
+                Wanted::Value(list.clone(), "k".into()),
+                "{text}"
+            );
+        }
         let method = call(1, &["method"], Some("'a.csv'"));
         for text in ["method => |", "method => 'qu|", "method := |"] {
             assert_eq!(

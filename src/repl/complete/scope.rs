@@ -17,18 +17,22 @@ pub(super) struct Relation {
     pub(super) alias: Option<String>,
 }
 
-/// The relations of the innermost query around the cursor.
+/// The relations of the innermost query around the cursor, then those of the queries around it that it sees too.
 pub(super) fn relations(text: &str, cursor: usize) -> Vec<Relation> {
     let pieces = tokens(text);
-    let range = query_around(&pieces, cursor);
-    let pieces = &pieces[range];
+    let queries = queries_around(&pieces, cursor);
+    queries.into_iter().rev().flat_map(|range| relations_of(text, &pieces[range])).collect()
+}
+
+fn relations_of(text: &str, pieces: &[Piece]) -> Vec<Relation> {
     let mut found = vec![];
     let mut in_from = false;
     let mut i = 0;
     while i < pieces.len() {
         let piece = &pieces[i];
         let after_distinct = i > 0 && pieces[i - 1].is(Keyword::DISTINCT);
-        if piece.is(Keyword::JOIN) || (piece.is(Keyword::FROM) && !after_distinct) {
+        let is_into = piece.is(Keyword::INTO);
+        if is_into || piece.is(Keyword::JOIN) || (piece.is(Keyword::FROM) && !after_distinct) {
             in_from = true;
         } else if lex::is_keyword(piece) {
             in_from = false;
@@ -37,7 +41,7 @@ pub(super) fn relations(text: &str, cursor: usize) -> Vec<Relation> {
             continue;
         }
         i += 1;
-        if in_from && let Some((relation, next)) = relation(text, pieces, i) {
+        if in_from && let Some((relation, next)) = relation(text, pieces, i, !is_into) {
             found.push(relation);
             i = next;
         }
@@ -45,40 +49,87 @@ pub(super) fn relations(text: &str, cursor: usize) -> Vec<Relation> {
     found
 }
 
-/// The common table expressions that are complete before the cursor: their text, with `WITH`, and their names.
+/// The names that the query around the cursor gives its columns, where they can be used: behind `BY`.
+pub(super) fn aliases(text: &str, cursor: usize) -> Vec<String> {
+    use Keyword::{BY, FROM, HAVING, LIMIT, QUALIFY, SELECT, WHERE};
+    let pieces = tokens(text);
+    let Some(range) = queries_around(&pieces, cursor).pop() else { return vec![] };
+    let (mut names, mut clause, mut depth) = (vec![], None, 0);
+    for i in range.filter(|i| pieces[*i].range.end <= cursor) {
+        match pieces[i].token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            _ if depth > 0 => {}
+            _ if clause == Some(SELECT) && pieces[i].is(Keyword::AS) => {
+                names.extend(pieces.get(i + 1).and_then(Piece::name).map(str::to_string));
+            }
+            _ => {
+                let clauses = [SELECT, FROM, WHERE, BY, HAVING, QUALIFY, LIMIT];
+                clause = clauses.into_iter().find(|k| pieces[i].is(*k)).or(clause);
+            }
+        }
+    }
+    if clause == Some(BY) { names } else { vec![] }
+}
+
+/// The common table expressions that are complete before the cursor and in sight: their text, with `WITH`, and their
+/// names; one that may read itself is named within itself too.
 pub(super) fn with(text: &str, cursor: usize) -> (String, Vec<String>) {
     let pieces = tokens(text);
-    let Some(start) = pieces.first().filter(|p| p.is(Keyword::WITH)) else {
-        return (String::new(), vec![]);
-    };
-    let mut names = vec![];
-    let mut end = start.range.end;
-    let mut i = 1;
-    while let [name, between, ..] = &pieces[i.min(pieces.len())..] {
-        let (Some(name), true) = (name.name(), between.is(Keyword::AS)) else {
-            // `RECURSIVE`, a comma, or the list of columns that may follow the name.
-            if !matches!(name.token, Token::Comma) && !name.is(Keyword::RECURSIVE) {
+    let is = |i: usize, token: &Token| pieces.get(i).is_some_and(|p| p.token == *token);
+    let is_word = |i: usize, keyword| pieces.get(i).is_some_and(|p| p.is(keyword));
+    let (mut names, mut texts, mut recursive) = (vec![], vec![], "");
+    for start in (0..pieces.len()).filter(|i| is_in_sight(&pieces, *i, cursor)) {
+        let mut i = start + 1;
+        if is_word(i, Keyword::RECURSIVE) {
+            recursive = "RECURSIVE ";
+            i += 1;
+        }
+        while let Some(name) = pieces.get(i).and_then(Piece::name) {
+            let columns = is(i + 1, &Token::LParen);
+            let between = if columns { closing(&pieces, i + 1) + 1 } else { i + 1 };
+            let mut open = between + 1;
+            while is_word(open, Keyword::NOT) || is_word(open, Keyword::MATERIALIZED) {
+                open += 1;
+            }
+            if !is_word(between, Keyword::AS) || !is(open, &Token::LParen) {
                 break;
             }
-            i += 1;
-            continue;
-        };
-        let open = i + 2;
-        if pieces.get(open).is_none_or(|p| p.token != Token::LParen) {
-            break;
+            let close = closing(&pieces, open);
+            let Some(end) = pieces.get(close).map(|p| p.range.end).filter(|end| *end <= cursor)
+            else {
+                if !recursive.is_empty() && pieces[open].range.end <= cursor {
+                    names.push(name.to_string());
+                }
+                break;
+            };
+            let head = &text[pieces[i].range.start..pieces[between].range.end];
+            texts.push(format!("{head} {}", &text[pieces[open].range.start..end]));
+            names.push(name.to_string());
+            if !is(close + 1, &Token::Comma) {
+                break;
+            }
+            i = close + 2;
         }
-        let close = closing(&pieces, open);
-        match pieces.get(close) {
-            Some(piece) if piece.range.end <= cursor => end = piece.range.end,
-            _ => break,
-        }
-        names.push(name.to_string());
-        i = close + 1;
     }
-    match names.is_empty() {
+    match texts.is_empty() {
         true => (String::new(), names),
-        false => (text[start.range.start..end].to_string(), names),
+        false => (format!("WITH {recursive}{}", texts.join(", ")), names),
     }
+}
+
+/// True for a `WITH` whose query goes on at the cursor.
+fn is_in_sight(pieces: &[Piece], with: usize, cursor: usize) -> bool {
+    let mut depth = 0;
+    pieces[with].is(Keyword::WITH)
+        && pieces[with..].iter().take_while(|p| p.range.end <= cursor).all(|p| {
+            match p.token {
+                Token::LParen => depth += 1,
+                Token::RParen => depth -= 1,
+                _ => {}
+            }
+            depth >= 0
+        })
 }
 
 fn tokens(text: &str) -> Vec<Piece> {
@@ -87,9 +138,9 @@ fn tokens(text: &str) -> Vec<Piece> {
     pieces
 }
 
-/// The tokens of the innermost subquery around the cursor, or all.
-fn query_around(pieces: &[Piece], cursor: usize) -> std::ops::Range<usize> {
-    let mut range = 0..pieces.len();
+/// The tokens of the query that the cursor is in, the innermost last, after those of the queries whose rows it sees.
+fn queries_around(pieces: &[Piece], cursor: usize) -> Vec<std::ops::Range<usize>> {
+    let mut ranges = vec![branch(pieces, 0..pieces.len(), cursor)];
     for (i, piece) in pieces.iter().enumerate() {
         if piece.token != Token::LParen || piece.range.end > cursor {
             continue;
@@ -100,10 +151,24 @@ fn query_around(pieces: &[Piece], cursor: usize) -> std::ops::Range<usize> {
             [Keyword::SELECT, Keyword::WITH, Keyword::FROM].into_iter().any(|k| p.is(k))
         });
         if is_around && is_query {
-            range = i + 1..close.min(pieces.len());
+            // What is read from stands by itself; a condition sees the row that it is asked of.
+            let reads = [Keyword::FROM, Keyword::JOIN, Keyword::AS];
+            let before = i.checked_sub(1).and_then(|i| pieces.get(i));
+            if before.is_none_or(|p| reads.into_iter().any(|k| p.is(k))) {
+                ranges.clear();
+            }
+            ranges.push(branch(pieces, i + 1..close.min(pieces.len()), cursor));
         }
     }
-    // The branches of a UNION read for themselves.
+    ranges
+}
+
+/// The branches of a UNION read for themselves.
+fn branch(
+    pieces: &[Piece],
+    mut range: std::ops::Range<usize>,
+    cursor: usize,
+) -> std::ops::Range<usize> {
     let cut = |p: &Piece| {
         [Keyword::UNION, Keyword::INTERSECT, Keyword::EXCEPT].into_iter().any(|k| p.is(k))
     };
@@ -138,8 +203,14 @@ fn closing(pieces: &[Piece], open: usize) -> usize {
     pieces.len()
 }
 
-/// A relation at a place of the tokens, and the place after it.
-fn relation(text: &str, pieces: &[Piece], at: usize) -> Option<(Relation, usize)> {
+/// A relation at a place of the tokens, and the place after it. What is written to has columns in its parentheses, and
+/// no arguments.
+fn relation(
+    text: &str,
+    pieces: &[Piece],
+    at: usize,
+    may_be_call: bool,
+) -> Option<(Relation, usize)> {
     let first = pieces.get(at)?;
     let mut name = None;
     let mut last = at;
@@ -154,7 +225,7 @@ fn relation(text: &str, pieces: &[Piece], at: usize) -> Option<(Relation, usize)
                 name = part.name().map(str::to_string);
                 last += 2;
             }
-            if pieces.get(last + 1).is_some_and(|p| p.token == Token::LParen) {
+            if may_be_call && pieces.get(last + 1).is_some_and(|p| p.token == Token::LParen) {
                 last = closing(pieces, last + 1);
             }
         }
@@ -215,7 +286,12 @@ mod tests {
 
     #[test]
     fn only_the_query_around_the_cursor_counts() {
-        assert_eq!(at("SELECT a FROM t WHERE a IN (SELECT | FROM u)"), [pair("u", "u")]);
+        assert_eq!(
+            at("SELECT a FROM t WHERE a IN (SELECT | FROM u)"),
+            [pair("u", "u"), pair("t", "t")]
+        );
+        assert_eq!(at("SELECT a FROM t JOIN (SELECT | FROM u) q"), [pair("u", "u")]);
+        assert_eq!(at("INSERT INTO t (|) SELECT a"), [pair("t", "t")]);
         assert_eq!(at("SELECT | FROM t WHERE a IN (SELECT b FROM u)"), [pair("t", "t")]);
         assert_eq!(at("SELECT a FROM t UNION ALL SELECT | FROM u"), [pair("u", "u")]);
         assert_eq!(at("SELECT | FROM t UNION ALL SELECT b FROM u"), [pair("t", "t")]);
@@ -229,5 +305,23 @@ mod tests {
         assert_eq!(with(text, 30), ("WITH a AS (SELECT 1)".into(), vec!["a".to_string()]));
         assert_eq!(with("SELECT 1", 8), (String::new(), vec![]));
         assert_eq!(with("WITH", 4).1, Vec::<String>::new());
+        for (text, names) in [
+            ("EXPLAIN WITH a(x, y) AS (SELECT 1, 2) SELECT ", vec!["a"]),
+            ("CREATE TABLE t AS WITH a AS MATERIALIZED (SELECT 1) SELECT ", vec!["a"]),
+            ("WITH a AS (SELECT 1) SELECT * FROM (WITH b AS (SELECT 2) SELECT ", vec!["a", "b"]),
+            ("SELECT * FROM (WITH b AS (SELECT 2) SELECT 1) q WHERE ", vec![]),
+            ("WITH RECURSIVE a AS (SELECT 1 UNION ALL SELECT ", vec!["a"]),
+            ("WITH a AS (SELECT ", vec![]),
+        ] {
+            assert_eq!(with(text, text.len()).1, names, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_of_columns_count_behind_by() {
+        let named = |text: &str| aliases(text, text.len());
+        assert_eq!(named("SELECT a AS x, f(b AS z) AS y FROM t ORDER BY "), ["x", "y"]);
+        assert_eq!(named("SELECT a AS x FROM t WHERE "), Vec::<String>::new());
+        assert_eq!(named("SELECT a AS x FROM t GROUP BY x HAVING "), Vec::<String>::new());
     }
 }

@@ -45,8 +45,11 @@ pub(super) fn keywords(words: &[&str], typed: &str) -> Vec<Candidate> {
     words.iter().map(|w| Candidate::new(word(w), "").spaced()).collect()
 }
 
-/// The entries of a folder that a path could mean. A file ends its quote.
-pub(super) fn files(path: &str, close: bool) -> Vec<Candidate> {
+/// The entries of a folder that a path could mean. A file ends the quote that it stands in, and begins one where it
+/// must.
+pub(super) fn files(path: &str, in_quotes: bool) -> Vec<Candidate> {
+    let typed = if in_quotes { path.replace("''", "'") } else { path.to_string() };
+    let path = typed.as_str();
     let (folder, begin) = path.rsplit_once('/').map_or(("", path), |(f, b)| (f, b));
     let within = match (folder, path.starts_with('/')) {
         ("", true) => "/".to_string(),
@@ -64,15 +67,14 @@ pub(super) fn files(path: &str, close: bool) -> Vec<Candidate> {
             }
             let stem = &path[..path.len() - begin.len()];
             let is_folder = entry.path().is_dir();
-            let end = match (is_folder, close) {
-                (true, _) => "/",
-                (false, true) => "'",
-                (false, false) => "",
-            };
-            Some(Candidate::new(
-                format!("{stem}{name}{end}"),
-                if is_folder { "folder" } else { "" },
-            ))
+            let slash = if is_folder { "/" } else { "" };
+            let whole = format!("{stem}{name}{slash}");
+            let must = whole.contains(|c: char| c.is_whitespace() || matches!(c, '\'' | '"'));
+            let begin = if must && !in_quotes { "'" } else { "" };
+            let end = if (must || in_quotes) && !is_folder { "'" } else { "" };
+            let written = if must || in_quotes { whole.replace('\'', "''") } else { whole };
+            let about = if is_folder { "folder" } else { "" };
+            Some(Candidate::new(format!("{begin}{written}{end}"), about))
         })
         .collect();
     found.sort_by(|a, b| a.value.cmp(&b.value));
@@ -134,6 +136,9 @@ pub(super) const WORDS: &[&str] = &[
     "FULL JOIN",
     "CROSS JOIN",
     "INNER JOIN",
+    "OUTER JOIN",
+    "ANTI JOIN",
+    "SEMI JOIN",
     "LEFT ANTI JOIN",
     "LEFT SEMI JOIN",
     "ON",

@@ -5,13 +5,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Next, Session, width};
 use crate::diagnostic::or_list;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::expand::Manual;
-use crate::repl::command::{self, Action, first_argument};
+use crate::repl::command::{self, Action, first_argument, only_argument};
 use crate::repl::fit::Cells;
 use crate::repl::show::{self, MOST_ROWS, Mode};
 use crate::repl::{chart, folders, manual, pager};
@@ -30,11 +31,14 @@ impl Session<'_> {
         let done = match command.action {
             Action::Quit => return Next::Leave,
             Action::Read => {
-                let (file, _) = first_argument(&rest);
-                if file.is_empty() {
-                    return self.complain(&needs(command), "", "");
-                }
-                return self.read(&home(&file)).await;
+                let file = match only_argument(command, &rest) {
+                    Ok(file) if file.is_empty() => Err(needs(command)),
+                    file => file,
+                };
+                return match file {
+                    Ok(file) => self.read(&home(&file)).await,
+                    Err(error) => self.complain(&error, "", ""),
+                };
             }
             Action::Explain => return self.explain(&rest).await,
             Action::Help => help(&rest),
@@ -43,31 +47,41 @@ impl Session<'_> {
             Action::Functions => self.functions(&rest),
             Action::Manual => self.manual(&rest, command),
             Action::Mode => self.set_mode(&rest),
-            Action::Output => self.set_output(&rest),
+            Action::Output => self.set_output(&rest, command),
             Action::Set => self.set(&rest).await,
             Action::Timing => self.set_timing(&rest),
-            Action::Last => self.show_last(),
+            Action::Last => self.show_last().await,
             Action::Chart => self.chart(&rest),
-            Action::Edit => self.edit(&rest),
+            Action::Edit => self.edit(&rest, command),
         };
         match done {
             Ok(()) => Next::Go,
-            Err(error) => self.complain(&error, "", ""),
+            Err(error) => {
+                self.complain(&error, "", "");
+                if error.kind == Kind::Interrupted { Next::Interrupted } else { Next::Go }
+            }
         }
     }
 
-    async fn tables(&self, part: &str) -> Result<()> {
+    async fn tables(&mut self, part: &str) -> Result<()> {
         let part = part.to_lowercase();
         let all = self.names.tables();
-        let mut rows = vec![];
-        for table in all.iter().filter(|t| t.to_lowercase().contains(&part)) {
-            let name = table.split('.').map(|p| format!("\"{p}\"")).collect::<Vec<_>>().join(".");
-            let names = match self.names.columns("", &name).await {
-                Ok(columns) => columns.into_iter().map(|c| c.name).collect::<Vec<_>>().join(", "),
-                Err(error) => format!("cannot be read: {error}"),
-            };
-            rows.push(vec![table.clone(), names]);
-        }
+        let names = self.names.clone();
+        let fit = all.iter().filter(|t| t.to_lowercase().contains(&part));
+        let fit: Vec<String> = fit.cloned().collect();
+        let listed = async move {
+            let mut rows = vec![];
+            for table in fit {
+                let name = table.split('.').map(|p| format!("\"{p}\"")).collect::<Vec<_>>();
+                let columns = match names.columns("", &name.join(".")).await {
+                    Ok(columns) => columns.into_iter().map(|c| c.name).collect::<Vec<_>>(),
+                    Err(error) => vec![format!("cannot be read: {error}")],
+                };
+                rows.push(vec![table, columns.join(", ")]);
+            }
+            Ok(rows)
+        };
+        let rows = self.wait(listed).await?;
         match (all.is_empty(), rows.is_empty()) {
             (true, _) => {
                 (self.output.remark)(
@@ -80,13 +94,30 @@ impl Session<'_> {
         }
     }
 
-    async fn describe(&self, relation: &str, command: &command::Command) -> Result<()> {
-        let relation = relation.trim_end_matches(';').trim();
+    async fn describe(&mut self, relation: &str, command: &command::Command) -> Result<()> {
         if relation.is_empty() {
             return Err(needs(command));
         }
         let titles = ["column", "type", "null", "meaning"];
-        let columns = match self.names.columns("", relation).await {
+        let (names, engine) = (self.names.clone(), Arc::clone(&self.engine));
+        let text = relation.to_string();
+        let asked = async move {
+            let error = match names.columns("", &text).await {
+                Ok(columns) => return Ok(Ok(columns)),
+                Err(error) => error,
+            };
+            // Planned as a statement, the error knows the names that exist.
+            let said = match engine.parse(&format!("SELECT * FROM {text}")) {
+                Ok(statements) => match statements.first() {
+                    Some(statement) => engine.plan(statement).await.err(),
+                    None => None,
+                },
+                Err(error) => Some(error),
+            };
+            // Its place is in a text that nobody has written.
+            Ok(Err(Error { span: None, ..said.unwrap_or(error) }))
+        };
+        let columns = match self.wait(asked).await? {
             Ok(columns) => columns,
             // A table function by its name alone: what it promises.
             Err(_) if let Some(page) = self.table_function(relation) => {
@@ -94,18 +125,7 @@ impl Session<'_> {
                 let rows = rows.map(|c| vec![c.name, c.data_type, String::new(), c.meaning]);
                 return self.list(&titles, rows.collect());
             }
-            Err(error) => {
-                // Planned as a statement, the error knows the names that exist.
-                let text = format!("SELECT * FROM {relation}");
-                let statements = self.engine.parse(&text)?;
-                return match statements.first() {
-                    Some(statement) => {
-                        let error = self.engine.plan(statement).await.err().unwrap_or(error);
-                        Err(Error { span: None, ..error })
-                    }
-                    None => Err(error),
-                };
-            }
+            Err(error) => return Err(error),
         };
         let null = |nullable: bool| if nullable { "yes" } else { "no" }.to_string();
         let rows = columns.into_iter();
@@ -153,7 +173,7 @@ impl Session<'_> {
     }
 
     fn manual(&self, name: &str, command: &command::Command) -> Result<()> {
-        let name = name.trim_end_matches(';').split('(').next().unwrap_or_default().trim();
+        let name = name.split('(').next().unwrap_or_default().trim();
         if name.is_empty() {
             return Err(needs(command));
         }
@@ -171,14 +191,14 @@ impl Session<'_> {
 
     fn set_mode(&mut self, name: &str) -> Result<()> {
         if !name.is_empty() {
-            self.mode = Mode::named(name)?;
+            self.mode = Mode::named(&name.to_lowercase())?;
         }
         (self.output.remark)(&format!("results are written as {}", self.mode.name()));
         Ok(())
     }
 
-    fn set_output(&mut self, rest: &str) -> Result<()> {
-        let (file, _) = first_argument(rest);
+    fn set_output(&mut self, rest: &str, command: &command::Command) -> Result<()> {
+        let file = only_argument(command, rest)?;
         self.file = Some(home(&file)).filter(|_| !file.is_empty());
         (self.output.remark)(&match &self.file {
             Some(file) => format!("the next result goes to `{}`", file.display()),
@@ -204,10 +224,10 @@ impl Session<'_> {
     async fn set(&mut self, rest: &str) -> Result<()> {
         let (name, value) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         let name = name.trim_start_matches('$').to_lowercase();
-        let (value, after) = match value.trim().trim_start_matches('=').trim() {
-            quoted if quoted.starts_with(['\'', '"']) => first_argument(quoted),
-            plain => (plain.to_string(), ""),
-        };
+        let value = value.trim().trim_start_matches('=').trim();
+        let is_quoted = value.starts_with(['\'', '"']);
+        let (value, after) =
+            if is_quoted { first_argument(value) } else { (value.to_string(), "") };
         if !after.is_empty() {
             return Err(Error::usage(format!("found `{after}` behind the value of `{name}`")));
         }
@@ -216,13 +236,15 @@ impl Session<'_> {
         }
         if name.contains('.') {
             let sql = match value.as_str() {
-                "" => format!("SHOW {name};"),
+                "" if !is_quoted => format!("SHOW {name};"),
                 value => format!("SET {name} = '{}';", value.replace('\'', "''")),
             };
+            let typed = self.typed.clone();
             self.run(&sql, "sql").await;
+            self.typed = typed;
             return Ok(());
         }
-        if value.is_empty() {
+        if value.is_empty() && !is_quoted {
             return match self.values.get(&name) {
                 Some(value) => {
                     let value = value.as_deref().unwrap_or("NULL");
@@ -244,12 +266,15 @@ impl Session<'_> {
         let parameter = match declared {
             Some(parameter) => parameter,
             None => {
-                let text = format!("PARAMETER {name} {};", type_of(&value));
+                // What stands in quotes is a text, also when it is all digits.
+                let data_type = if is_quoted { "VARCHAR" } else { type_of(&value) };
+                let text = format!("PARAMETER {name} {data_type};");
                 parameters(&text)?.pop().ok_or_else(|| Error::usage("no parameter"))?
             }
         };
         let shown = parameter.shown_type().to_string();
-        let text = if value.eq_ignore_ascii_case("null") { None } else { Some(value.clone()) };
+        let is_null = !is_quoted && value.eq_ignore_ascii_case("null");
+        let text = Some(value.clone()).filter(|_| !is_null);
         let given = [(name.clone(), text)].into();
         // Its type refuses what it does not hold, now and not at its first use.
         super::bind::values(&self.engine, std::slice::from_ref(&parameter), &given)
@@ -285,8 +310,9 @@ impl Session<'_> {
         self.list(&["name", "value"], rows)
     }
 
-    fn show_last(&self) -> Result<()> {
+    async fn show_last(&mut self) -> Result<()> {
         let last = self.last.as_ref().ok_or_else(nothing_yet)?;
+        let (schema, all, mode) = (Arc::clone(&last.schema), last.rows, self.mode);
         let mut batches = vec![];
         let mut room = LAST_ROWS;
         for batch in &last.batches {
@@ -294,17 +320,19 @@ impl Session<'_> {
             batches.push(batch.slice(0, part));
             room -= part;
         }
-        let cells = Cells::of(&last.schema, &batches)?;
-        let text = match self.mode {
-            Mode::Vertical => show::vertical(&cells),
-            Mode::Table | Mode::Format(_) => format!("{}\n", cells.draw(None).text),
+        let drawn = async move {
+            let cells = Cells::of(&schema, &batches)?;
+            let text = match mode {
+                Mode::Vertical => show::vertical(&cells),
+                Mode::Table | Mode::Format(_) => format!("{}\n", cells.draw(None).text),
+            };
+            Ok((text, cells.rows.len()))
         };
+        let (text, shown) = self.wait(drawn).await?;
         let mut notes = vec![];
-        if cells.rows.len() < last.rows {
+        if shown < all {
             notes.push(format!(
-                "only the first {} of {} rows are shown; `\\output FILE` and `SELECT * FROM _;` write all",
-                cells.rows.len(),
-                last.rows
+                "only the first {shown} of {all} rows are shown; `\\output FILE` and `SELECT * FROM _;` write all"
             ));
         }
         show::print(&text, &notes, self.output.remark)
@@ -320,7 +348,7 @@ impl Session<'_> {
     }
 
     async fn explain(&mut self, query: &str) -> Next {
-        let query = match query.trim().trim_end_matches(';') {
+        let query = match query {
             "" if self.typed.is_empty() => {
                 return self.complain(&Error::usage("there is no query yet to explain"), "", "");
             }
@@ -335,8 +363,8 @@ impl Session<'_> {
         next
     }
 
-    fn edit(&mut self, rest: &str) -> Result<()> {
-        let (file, _) = first_argument(rest);
+    fn edit(&mut self, rest: &str, command: &command::Command) -> Result<()> {
+        let file = only_argument(command, rest)?;
         if !file.is_empty() {
             return edit_file(&home(&file));
         }

@@ -109,6 +109,11 @@ impl Terminal {
         self.shared.lock().expect("is whole").parser.screen().contents()
     }
 
+    /// The process whose child is the program.
+    pub(super) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Everything that was written so far, escape codes included.
     pub(super) fn bytes(&self) -> Vec<u8> {
         self.shared.lock().expect("is whole").bytes.clone()
