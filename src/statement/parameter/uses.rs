@@ -218,11 +218,12 @@ fn joined(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
 fn formatted(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut i = 0;
     while i + 4 < tokens.len() {
-        let found = is_word(&tokens[i].token, "to")
+        if is_word(&tokens[i].token, "to")
             && matches!(tokens[i + 1].token, Token::SingleQuotedString(_))
-            && tokens[i + 2].token == Token::LParen;
-        let end = tokens[i + 3..].iter().position(|t| t.token == Token::RParen);
-        if let Some(length) = end.filter(|length| found && *length > 0) {
+            && tokens[i + 2].token == Token::LParen
+            && let Some(length) = tokens[i + 3..].iter().position(|t| t.token == Token::RParen)
+            && length > 0
+        {
             let inner = i + 3..i + 3 + length;
             let written = stored(&tokens[inner.clone()], &tokens[i + 2]);
             tokens.splice(inner.start - 1..=inner.end, written);
