@@ -28,7 +28,6 @@ use datafusion::prelude::SessionContext;
 use encoding_rs::UTF_8;
 use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
-use url::Url;
 
 use super::csv::{Csv, Declared, ragged};
 use super::discover::shown;
@@ -37,7 +36,7 @@ use super::kind::{Kinds, Reading, is_boolean};
 use super::options::Compression;
 use super::scan::{Dialect, Record, Scanner};
 use super::transcode::Form;
-use super::{json, row_group};
+use super::{json, row_group, store};
 use crate::error::{Error, Kind, Result};
 
 /// Says which file and which line or row group made a query fail, or what went wrong otherwise.
@@ -225,15 +224,10 @@ async fn files(ctx: &SessionContext, table: &ListingTable) -> Result<Vec<PathBuf
             _ => error.into(),
         })?;
         for meta in listed {
-            let address = Url::parse(&super::store::origin(url.get_url()))
-                .ok()
-                .filter(|address| address.scheme() != "file");
-            all.extend(match address {
-                Some(mut address) => {
-                    address.set_path(meta.location.as_ref());
-                    Some(PathBuf::from(address.to_string()))
-                }
-                None => local.path_to_filesystem(&meta.location).ok(),
+            let address = store::origin(url.get_url());
+            all.extend(match store::is_remote(&address) {
+                true => Some(PathBuf::from(store::beside(&address, &meta.location))),
+                false => local.path_to_filesystem(&meta.location).ok(),
             });
         }
     }

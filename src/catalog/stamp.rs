@@ -84,7 +84,7 @@ pub(crate) fn places_read(plan: &LogicalPlan) -> Vec<String> {
 /// The URL of what `COPY … TO` is told to write.
 pub(crate) fn place_of(target: &str) -> Result<String> {
     if store::is_remote(target) {
-        return Ok(target.to_string());
+        return Ok(store::shown(&store::parse(target)?));
     }
     let wrong = || Error::usage(format!("`{target}` cannot be written as a URL"));
     let path = super::local_path(target).ok_or_else(wrong)?;
@@ -105,7 +105,10 @@ pub(crate) fn overlap(a: &str, b: &str) -> bool {
 
 /// Looks at a place. Nothing there is no error: it is what a later run compares with.
 pub(crate) async fn stamp(ctx: &SessionContext, place: &str) -> Result<Stamped> {
-    let url = ListingTableUrl::parse(place)?;
+    let url = match store::is_remote(place) {
+        true => ListingTableUrl::try_new(store::parse(place)?, None)?,
+        false => ListingTableUrl::parse(place)?,
+    };
     let store = store::of(&ctx.runtime_env(), url.get_url())?;
     let found: Result<Vec<ObjectMeta>, StoreError> = match url.is_collection() {
         true => store.list(Some(url.prefix())).try_collect().await,

@@ -382,8 +382,7 @@ async fn self_describing(
     let tasks = paths.iter().map(|path| async move {
         let url = files::url(path, false)?;
         let store = store::of(state.runtime_env(), &url)?;
-        let location = object_store::path::Path::from_url_path(url.path());
-        let location = location.map_err(|error| Error::usage(error.to_string()))?;
+        let location = store::location(&url)?;
         let meta = store.head(&location).await.map_err(|error| store::failed(&url, &error))?;
         let schema = format.infer_schema(state, &store, &[meta]).await.map_err(|error| {
             if let DataFusionError::ObjectStore(error) = error.find_root()

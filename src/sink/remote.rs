@@ -45,7 +45,14 @@ impl Target {
             ))
             .hint("write to a file, or to s3://, gs:// or az://"));
         }
-        let at = Location::from_url_path(url.path()).map_err(|e| Error::usage(e.to_string()))?;
+        if address.contains('?') {
+            return Err(Error::usage(format!(
+                "`{}` has a `?`, behind which nothing is read in a target",
+                store::shown(&url)
+            ))
+            .hint("leave it out; options stand in `OPTIONS (…)`"));
+        }
+        let at = store::location(&url)?;
         if at.as_ref().is_empty() {
             return Err(Error::usage(format!("`{}` is a whole bucket", store::shown(&url)))
                 .hint("write to an object or a folder in it"));
@@ -271,5 +278,6 @@ async fn listed_in(root: &Target, manifest: &Location) -> Result<Vec<Location>> 
     let manifest: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let files = manifest["files"].as_array().cloned().unwrap_or_default();
     let paths = files.iter().filter_map(|file| file["path"].as_str());
-    Ok(paths.map(|path| Location::from(format!("{}/{path}", root.at))).collect())
+    // The paths are parts of keys, and need no encoding a second time.
+    Ok(paths.filter_map(|path| Location::parse(format!("{}/{path}", root.at)).ok()).collect())
 }
