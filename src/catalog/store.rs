@@ -163,41 +163,110 @@ fn without_secrets(text: &str) -> String {
     }
 }
 
-/// A few tries within half a minute: a nightly job waits out a hiccup, and a person learns soon that the network is down.
-fn patience() -> RetryConfig {
-    RetryConfig {
+/// Six tries, which take some ten seconds when all fail: a nightly job waits out a hiccup, and a person learns soon that
+/// the network is down.
+fn patience() -> Result<RetryConfig> {
+    let max_retries = match std::env::var(RETRIES) {
+        Ok(text) => text.parse().map_err(|_| {
+            Error::usage(format!("`{RETRIES}` is a whole number, not `{text}`"))
+                .hint("it says how often a request is repeated that a store has not answered")
+        })?,
+        Err(_) => 5,
+    };
+    Ok(RetryConfig {
         backoff: BackoffConfig {
-            init_backoff: Duration::from_millis(100),
+            init_backoff: Duration::from_millis(500),
             max_backoff: Duration::from_secs(5),
-            base: 2.0,
+            base: 3.0,
         },
-        max_retries: 4,
+        max_retries,
         retry_timeout: Duration::from_secs(30),
-    }
+    })
 }
+
+const RETRIES: &str = "COMPTOIR_RETRIES";
+
+/// Fails for what the environment says and no request can be made of: the store's client panics on it.
+fn check(prefix: &str, environment: impl IntoIterator<Item = (String, String)>) -> Result<()> {
+    let variables: BTreeMap<String, String> =
+        environment.into_iter().filter(|(name, _)| name.starts_with(prefix)).collect();
+    let allows_http = variables.get(&format!("{prefix}ALLOW_HTTP")).is_some_and(|text| {
+        matches!(text.to_ascii_lowercase().as_str(), "1" | "true" | "on" | "yes" | "y")
+    });
+    for (name, value) in &variables {
+        if ENDPOINTS.contains(&name.as_str()) {
+            let url = Url::parse(value).ok();
+            let Some(url) = url.filter(|u| is_web(u.scheme()) && u.host_str().is_some()) else {
+                return Err(Error::usage(format!("`{name}` is not the address of a server"))
+                    .hint("write it with its scheme, as in `https://storage.example.com`"));
+            };
+            if url.scheme() == "http" && !allows_http {
+                return Err(Error::usage(format!(
+                    "`{name}` is an `http://` address, over which anybody may listen"
+                ))
+                .hint(format!("write `https://`, or set `{prefix}ALLOW_HTTP=true`")));
+            }
+        }
+        if IN_HEADERS.contains(&name.as_str()) && !value.bytes().all(|b| b.is_ascii_graphic()) {
+            let error = Error::usage(format!(
+                "`{name}` holds a blank, a line's end or a letter that no key has"
+            ));
+            return Err(error.hint("set it again, without what stands around it"));
+        }
+    }
+    Ok(())
+}
+
+/// Variables that hold the address of a server.
+const ENDPOINTS: [&str; 5] = [
+    "AWS_ENDPOINT",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AZURE_ENDPOINT",
+    "AZURE_STORAGE_ENDPOINT",
+];
+
+/// Variables whose values are sent as they are.
+const IN_HEADERS: [&str; 6] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_TOKEN",
+];
 
 fn open(url: &Url) -> Result<Arc<dyn ObjectStore>> {
     let address = &url[..url::Position::BeforePath];
+    let patience = patience()?;
+    let environment = std::env::vars_os().filter_map(|(name, value)| {
+        Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+    });
+    match url.scheme() {
+        "s3" | "s3a" => check("AWS_", environment)?,
+        "az" | "azure" | "abfs" | "abfss" | "adl" => check("AZURE_", environment)?,
+        _ => {}
+    }
     let made: Result<Arc<dyn ObjectStore>, StoreError> = match url.scheme() {
         "s3" | "s3a" => AmazonS3Builder::from_env()
             .with_url(address)
-            .with_retry(patience())
+            .with_retry(patience)
             .build()
             .map(|store| Arc::new(store) as _),
         "gs" => GoogleCloudStorageBuilder::from_env()
             .with_url(address)
-            .with_retry(patience())
+            .with_retry(patience)
             .build()
             .map(|store| Arc::new(store) as _),
         "az" | "azure" | "abfs" | "abfss" | "adl" => MicrosoftAzureBuilder::from_env()
             .with_url(address)
-            .with_retry(patience())
+            .with_retry(patience)
             .build()
             .map(|store| Arc::new(store) as _),
         "http" | "https" => HttpBuilder::new()
             .with_url(address)
             .with_client_options(ClientOptions::new().with_allow_http(true))
-            .with_retry(patience())
+            .with_retry(patience)
             .build()
             .map(|store| Arc::new(store) as _),
         other => {
@@ -261,5 +330,32 @@ mod tests {
             let url = parse(&format!("s3://shop/{key}")).expect("an address");
             assert!(location(&url).is_err(), "{key}");
         }
+    }
+
+    #[test]
+    fn what_no_request_can_be_made_of_is_refused_by_name() {
+        let said = |name: &str, value: &str| {
+            let all = [(name.to_string(), value.to_string())];
+            check(if name.starts_with("AWS") { "AWS_" } else { "AZURE_" }, all)
+                .map_err(|error| error.message)
+        };
+        for (name, value) in [
+            ("AWS_ENDPOINT_URL", ""),
+            ("AWS_ENDPOINT_URL", "localhost:9000"),
+            ("AWS_ENDPOINT", "http://localhost:9000"),
+            ("AZURE_STORAGE_ENDPOINT", "nowhere"),
+            ("AWS_ACCESS_KEY_ID", "AKIA\n"),
+            ("AWS_SESSION_TOKEN", "se cret"),
+            ("AWS_REGION", "é"),
+        ] {
+            let message = said(name, value).expect_err("refused");
+            assert!(message.contains(name), "{message}");
+            assert!(value.is_empty() || !message.contains(value), "{message}");
+        }
+        let both = [("AWS_ENDPOINT_URL", "http://h:9000"), ("AWS_ALLOW_HTTP", "TRUE")];
+        assert!(check("AWS_", both.map(|(n, v)| (n.to_string(), v.to_string()))).is_ok());
+        assert!(said("AWS_PROFILE", "some body").is_ok());
+        let patience = patience().expect("a number");
+        assert!(patience.max_retries >= 1 && patience.backoff.init_backoff.as_millis() >= 500);
     }
 }
