@@ -247,14 +247,6 @@ fn convert(error: &DataFusionError) -> Error {
 /// What a store refuses for good is the query's fault; what it could not do this time may work the next.
 fn from_store(error: &object_store::Error) -> Error {
     use object_store::Error as Store;
-    // Our own stores speak through the same type.
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        if let Some(ours) = cause.downcast_ref::<Error>() {
-            return ours.clone();
-        }
-        source = cause.source();
-    }
     let place = match error {
         Store::NotFound { path, .. }
         | Store::PermissionDenied { path, .. }
@@ -283,23 +275,32 @@ const SPILL_LIMIT: &str = "max_temp_directory_size";
 
 /// An error of the file system that another error may have put on.
 fn from_wrapped_io(message: &str, source: &std::io::Error) -> Error {
-    let inner = source.get_ref().map(from_external);
-    match inner {
-        Some(inner) if inner.kind != Kind::Query => inner,
-        _ if message.contains(SPILL_LIMIT) || source.to_string().contains(SPILL_LIMIT) => {
+    match source.get_ref().and_then(|inner| known(inner)) {
+        Some(inner) => inner,
+        None if message.contains(SPILL_LIMIT) || source.to_string().contains(SPILL_LIMIT) => {
             convert(&DataFusionError::ResourcesExhausted(message.to_string()))
         }
-        _ => Error { message: plain(message), ..from_io(source, Kind::Query) },
+        None => Error { message: plain(message), ..from_io(source, Kind::Query) },
     }
 }
 
 fn from_external(source: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
-    if let Some(ours) = source.downcast_ref::<Error>() {
-        ours.clone()
-    } else if let Some(theirs) = source.downcast_ref::<DataFusionError>() {
-        convert(theirs)
+    known(source).unwrap_or_else(|| Error::query(plain(&source.to_string())))
+}
+
+/// The error within others that says what is the matter: writers wrap that of a store several times.
+fn known(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
+    if let Some(ours) = error.downcast_ref::<Error>() {
+        Some(ours.clone())
+    } else if let Some(theirs) = error.downcast_ref::<DataFusionError>() {
+        Some(convert(theirs))
+    } else if let Some(store) = error.downcast_ref::<object_store::Error>() {
+        Some(from_store(store))
+    } else if let Some(io) = error.downcast_ref::<std::io::Error>() {
+        // Its source is that of what it holds, not what it holds.
+        known(io.get_ref()?)
     } else {
-        Error::query(plain(&source.to_string()))
+        known(error.source()?)
     }
 }
 
