@@ -195,6 +195,11 @@ fn convert(error: &DataFusionError) -> Error {
         DataFusionError::ArrowError(source, _) => match source.as_ref() {
             ArrowError::ExternalError(source) => from_external(source.as_ref()),
             ArrowError::IoError(message, source) => from_wrapped_io(message, source),
+            ArrowError::CsvError(words) if words.starts_with("Nested type") => Error::query(
+                "a CSV file cannot hold lists or structs",
+            )
+            .hint("write JSON or Parquet, or take the values out: `column[1]`, `column['field']`"),
+            ArrowError::ParseError(words) => Error::query(plain(words)),
             other => Error::query(plain(&other.to_string())),
         },
         DataFusionError::ParquetError(source) => match source.as_ref() {
@@ -237,6 +242,10 @@ fn convert(error: &DataFusionError) -> Error {
             Error::query(format!("a worker stopped: {source}"))
         }
         DataFusionError::NotImplemented(message) => Error::new(Kind::Unsupported, plain(message)),
+        DataFusionError::Plan(message) if mistyped(message).is_some() => {
+            Error::query(plain(message))
+                .hint("convert it with `CAST(… AS DOUBLE)`, or take another column")
+        }
         DataFusionError::Plan(message)
         | DataFusionError::Execution(message)
         | DataFusionError::Substrait(message)
@@ -308,6 +317,9 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
 /// the final period of its sentences.
 fn plain(message: &str) -> String {
     let message = message.split(DataFusionError::BACK_TRACE_SEP).next().unwrap_or(message).trim();
+    if let Some(words) = mistyped(message) {
+        return words;
+    }
     let message = match message.split_once("user-defined coercion failed with: ") {
         Some((_, words)) => words.split(". No function matches").next().unwrap_or(words),
         None => message,
@@ -315,6 +327,25 @@ fn plain(message: &str) -> String {
     let layers = ["Execution error: ", "Error during planning: ", "Arrow error: "];
     let message = layers.iter().fold(message, |m, layer| m.trim_start_matches(layer));
     message.strip_suffix('.').unwrap_or(message).to_string()
+}
+
+/// What a function takes and was given, from the list of all that the engine has tried, which it calls its own bug.
+fn mistyped(message: &str) -> Option<String> {
+    let (name, tried) = message.split_once("' failed to match any signature")?;
+    let (_, name) = name.rsplit_once("Function '")?;
+    let found = tried.split_once("(DataType: ")?.1.split(").").next()?;
+    let wanted = tried.split("requires ").skip(1).filter_map(|one| one.split(',').next());
+    let mut all: Vec<&str> = vec![];
+    for one in wanted {
+        let kind = one.trim_end_matches(|c: char| c.is_ascii_digit());
+        let is_number = matches!(kind, "Decimal" | "Int" | "UInt" | "Float");
+        let words = if is_number { "numbers" } else { one };
+        if !all.contains(&words) {
+            all.push(words);
+        }
+    }
+    let found = if found.contains("Utf8") { "text" } else { found };
+    Some(format!("`{name}` takes {}, not {found}", all.join(", ")))
 }
 
 #[cfg(test)]
