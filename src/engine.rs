@@ -123,7 +123,10 @@ impl Engine {
         self.functions.inline_scalars(&mut parsed)?;
         let state = self.ctx.state();
         let plan = state.statement_to_plan(parsed).await;
-        let plan = plan.map_err(|e| self.told_of_outputs(self.explain(Error::from(e))))?;
+        let plan = plan.map_err(|e| {
+            let error = self.told_of_outputs(self.explain(Error::from(e)));
+            names::at_file(error, statement)
+        })?;
         self.gates.iter().try_for_each(|gate| gate.check(&plan))?;
         let passed = self.through_policy(plan, &state)?;
         self.refuse_unpublished(&passed.plan)?;
