@@ -313,7 +313,7 @@ pub(crate) fn local_path(text: &str) -> Option<PathBuf> {
 fn path_of(text: &str) -> Result<PathBuf> {
     match local_path(text) {
         Some(path) => Ok(path),
-        None => files::settled(PathBuf::from(store::parse(text)?.as_str())),
+        None => files::settled(PathBuf::from(store::shown(&store::parse(text)?))),
     }
 }
 
@@ -330,7 +330,12 @@ fn split_options_over<'a>(
     let mut options = options.clone();
     match text.split_once('?') {
         Some((path, query)) if query.contains('=') && !std::path::Path::new(text).exists() => {
-            options.set_query(query)?;
+            options.set_query(query).map_err(|error| match store::is_remote(path) {
+                true => error.note(
+                    "a signed address cannot be read: what stands behind its `?` are options",
+                ),
+                false => error,
+            })?;
             Ok((path, options))
         }
         _ => Ok((text, options)),

@@ -21,6 +21,7 @@ pub fn paint(error: &Error, sql: &str, path: &str) -> String {
 fn draw(error: &Error, sql: &str, path: &str, renderer: Renderer) -> String {
     let mut report = vec![];
     let title = Level::ERROR.primary_title(error.message.as_str());
+    let sql = &without_passwords(sql);
     let group = match error.span.and_then(|span| byte_range(sql, span)) {
         Some(range) => title.element(
             Snippet::source(sql).path(path).annotation(AnnotationKind::Primary.span(range)),
@@ -36,6 +37,27 @@ fn draw(error: &Error, sql: &str, path: &str, renderer: Renderer) -> String {
             .fold(group, |g, hint| g.element(Level::HELP.with_name("hint").message(hint.as_str()))),
     );
     renderer.render(&report)
+}
+
+/// A text in which a star stands for each character of an address's `user:password`.
+fn without_passwords(text: &str) -> String {
+    let (mut shown, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        shown.push_str(before);
+        let word = after.split(['\'', '"', ' ', '\t', '\n']).next().unwrap_or_default();
+        // A password may hold a slash; a port is none, and a key may hold an `@` too.
+        let is_port = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+        let secret = word.rsplit_once('@').map(|(secret, _)| secret).filter(|secret| {
+            secret.split_once(':').is_some_and(|(user, password)| {
+                !user.contains('/') && !password.split_once('/').is_some_and(|(p, _)| is_port(p))
+            })
+        });
+        let secret = secret.unwrap_or_default();
+        shown.extend(secret.chars().map(|_| '*'));
+        rest = &after[secret.len()..];
+    }
+    shown + rest
 }
 
 /// Finds the place at the end of one of sqlparser's messages (`… at Line: 1, Column: 8`) and takes it off.
@@ -140,6 +162,18 @@ mod tests {
             "{text}"
         );
         assert!(text.lines().any(|l| l.ends_with("          ^^^^")), "{text}");
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_not_drawn() {
+        for (sql, shown) in [
+            ("FROM 's3://mé:pw@b/x' t", "FROM 's3://*****@b/x' t"),
+            ("'s3://me:p/w@b', 's3://b/a@b.csv'", "'s3://******@b', 's3://b/a@b.csv'"),
+            ("'http://host:80/a@b.csv'", "'http://host:80/a@b.csv'"),
+            ("'abfss://box@account/a'", "'abfss://box@account/a'"),
+        ] {
+            assert_eq!(without_passwords(sql), shown);
+        }
     }
 
     #[test]

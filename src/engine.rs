@@ -126,7 +126,7 @@ impl Engine {
         let plan = plan.map_err(|e| {
             let error = self.told_of_outputs(self.explain(Error::from(e)));
             let named = error.span.is_none().then(|| statement.place_of_column(&error)).flatten();
-            error.at(named)
+            names::at_file(error.at(named), statement)
         })?;
         self.gates.iter().try_for_each(|gate| gate.check(&plan))?;
         let passed = self.through_policy(plan, &state)?;

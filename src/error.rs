@@ -195,6 +195,11 @@ fn convert(error: &DataFusionError) -> Error {
         DataFusionError::ArrowError(source, _) => match source.as_ref() {
             ArrowError::ExternalError(source) => from_external(source.as_ref()),
             ArrowError::IoError(message, source) => from_wrapped_io(message, source),
+            ArrowError::CsvError(words) if words.starts_with("Nested type") => Error::query(
+                "a CSV file cannot hold lists or structs",
+            )
+            .hint("write JSON or Parquet, or take the values out: `column[1]`, `column['field']`"),
+            ArrowError::ParseError(words) => Error::query(plain(words)),
             other => Error::query(plain(&other.to_string())),
         },
         DataFusionError::ParquetError(source) => match source.as_ref() {
@@ -242,6 +247,10 @@ fn convert(error: &DataFusionError) -> Error {
             Error::query(format!("a worker stopped: {source}"))
         }
         DataFusionError::NotImplemented(message) => Error::new(Kind::Unsupported, plain(message)),
+        DataFusionError::Plan(message) if mistyped(message).is_some() => {
+            Error::query(plain(message))
+                .hint("convert it with `CAST(… AS DOUBLE)`, or take another column")
+        }
         DataFusionError::Plan(message)
         | DataFusionError::Execution(message)
         | DataFusionError::Substrait(message)
@@ -252,14 +261,6 @@ fn convert(error: &DataFusionError) -> Error {
 /// What a store refuses for good is the query's fault; what it could not do this time may work the next.
 fn from_store(error: &object_store::Error) -> Error {
     use object_store::Error as Store;
-    // Our own stores speak through the same type.
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        if let Some(ours) = cause.downcast_ref::<Error>() {
-            return ours.clone();
-        }
-        source = cause.source();
-    }
     let place = match error {
         Store::NotFound { path, .. }
         | Store::PermissionDenied { path, .. }
@@ -288,23 +289,32 @@ const SPILL_LIMIT: &str = "max_temp_directory_size";
 
 /// An error of the file system that another error may have put on.
 fn from_wrapped_io(message: &str, source: &std::io::Error) -> Error {
-    let inner = source.get_ref().map(from_external);
-    match inner {
-        Some(inner) if inner.kind != Kind::Query => inner,
-        _ if message.contains(SPILL_LIMIT) || source.to_string().contains(SPILL_LIMIT) => {
+    match source.get_ref().and_then(|inner| known(inner)) {
+        Some(inner) => inner,
+        None if message.contains(SPILL_LIMIT) || source.to_string().contains(SPILL_LIMIT) => {
             convert(&DataFusionError::ResourcesExhausted(message.to_string()))
         }
-        _ => Error { message: plain(message), ..from_io(source, Kind::Query) },
+        None => Error { message: plain(message), ..from_io(source, Kind::Query) },
     }
 }
 
 fn from_external(source: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
-    if let Some(ours) = source.downcast_ref::<Error>() {
-        ours.clone()
-    } else if let Some(theirs) = source.downcast_ref::<DataFusionError>() {
-        convert(theirs)
+    known(source).unwrap_or_else(|| Error::query(plain(&source.to_string())))
+}
+
+/// The error within others that says what is the matter: writers wrap that of a store several times.
+fn known(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
+    if let Some(ours) = error.downcast_ref::<Error>() {
+        Some(ours.clone())
+    } else if let Some(theirs) = error.downcast_ref::<DataFusionError>() {
+        Some(convert(theirs))
+    } else if let Some(store) = error.downcast_ref::<object_store::Error>() {
+        Some(from_store(store))
+    } else if let Some(io) = error.downcast_ref::<std::io::Error>() {
+        // Its source is that of what it holds, not what it holds.
+        known(io.get_ref()?)
     } else {
-        Error::query(plain(&source.to_string()))
+        known(error.source()?)
     }
 }
 
@@ -312,6 +322,9 @@ fn from_external(source: &(dyn std::error::Error + Send + Sync + 'static)) -> Er
 /// the final period of its sentences.
 fn plain(message: &str) -> String {
     let message = message.split(DataFusionError::BACK_TRACE_SEP).next().unwrap_or(message).trim();
+    if let Some(words) = mistyped(message) {
+        return words;
+    }
     let message = match message.split_once("user-defined coercion failed with: ") {
         Some((_, words)) => words.split(". No function matches").next().unwrap_or(words),
         None => message,
@@ -319,6 +332,25 @@ fn plain(message: &str) -> String {
     let layers = ["Execution error: ", "Error during planning: ", "Arrow error: "];
     let message = layers.iter().fold(message, |m, layer| m.trim_start_matches(layer));
     message.strip_suffix('.').unwrap_or(message).to_string()
+}
+
+/// What a function takes and was given, from the list of all that the engine has tried, which it calls its own bug.
+fn mistyped(message: &str) -> Option<String> {
+    let (name, tried) = message.split_once("' failed to match any signature")?;
+    let (_, name) = name.rsplit_once("Function '")?;
+    let found = tried.split_once("(DataType: ")?.1.split(").").next()?;
+    let wanted = tried.split("requires ").skip(1).filter_map(|one| one.split(',').next());
+    let mut all: Vec<&str> = vec![];
+    for one in wanted {
+        let kind = one.trim_end_matches(|c: char| c.is_ascii_digit());
+        let is_number = matches!(kind, "Decimal" | "Int" | "UInt" | "Float");
+        let words = if is_number { "numbers" } else { one };
+        if !all.contains(&words) {
+            all.push(words);
+        }
+    }
+    let found = if found.contains("Utf8") { "text" } else { found };
+    Some(format!("`{name}` takes {}, not {found}", all.join(", ")))
 }
 
 #[cfg(test)]

@@ -243,18 +243,35 @@ fn start(cli: Cli) -> Result<(), End> {
     #[cfg(feature = "serve")]
     let interactive = interactive || matches!(cli.command, Some(Command::Serve(_)));
     let ended = runtime.block_on(async {
-        // The prompt has its own answer to Ctrl-C: it keeps the session.
-        if interactive {
-            return go(cli, config).await;
-        }
+        let ended = match interactive {
+            // The prompt has its own answer to Ctrl-C: it keeps the session.
+            true => go(cli, config).await,
+            false => tokio::select! {
+                ended = go(cli, config) => ended,
+                () = asked_to_stop() => Err(Error::interrupted().into()),
+            },
+        };
+        // An upload that was given up leaves nothing in its store; who is in a hurry asks twice.
         tokio::select! {
-            ended = go(cli, config) => ended,
-            _ = tokio::signal::ctrl_c() => Err(Error::interrupted().into()),
+            () = comptoir::sink::aborted() => ended,
+            () = asked_to_stop() => ended,
         }
     });
     // A query that is still at work on another thread is left behind, not waited for.
     runtime.shutdown_background();
     ended
+}
+
+/// Ctrl-C, or what a machine says that goes down.
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
 }
 
 async fn go(cli: Cli, mut config: Config) -> Result<(), End> {

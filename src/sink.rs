@@ -27,7 +27,7 @@ pub use html::{Page, Section, title_of};
 pub use lock::Lock;
 pub(crate) use outputs::may_replace;
 pub use outputs::{Output, Outputs, Published, publish};
-pub use remote::{Folder, Object};
+pub use remote::{Folder, Object, aborted};
 pub(crate) use remote::{Target, may_replace as may_replace_objects};
 pub use staged::StagedFile;
 pub use staging_store::StagingStore;

@@ -15,7 +15,7 @@ use datafusion::prelude::SessionContext;
 
 use super::options::{Format, TableOptions, unknown};
 use super::table::Extra;
-use super::{discover, files, path_of, planned, table};
+use super::{discover, files, path_of, planned, split_options_over, table};
 use crate::error::{Error, Result};
 
 /// Puts our factories in the place of the engine's; what is not ours to do, such as endless streams and stores that are
@@ -62,13 +62,21 @@ impl TableProviderFactory for Factory {
                 .ok_or_else(|| plan_datafusion_err!("this location is not on the file system"))?;
             return engine.create(state, command).await;
         }
-        if let [location] = command.locations.as_slice()
+        // Options may stand behind a location too; those that are named win.
+        let mut behind = TableOptions::default();
+        let mut locations = vec![];
+        for location in &command.locations {
+            let (location, options) = split_options_over(location, &behind)?;
+            behind = options;
+            locations.push(location);
+        }
+        if let [location] = locations.as_slice()
             && let Some(planned) = planned::table(state, location)?
         {
             return Ok(planned);
         }
         let paths: Vec<PathBuf> =
-            command.locations.iter().map(|location| path_of(location)).collect::<Result<_>>()?;
+            locations.iter().map(|location| path_of(location)).collect::<Result<_>>()?;
         // A table may be declared over a folder that is still empty, to be filled by INSERT.
         let empty_folder = |path: &PathBuf| {
             path.is_dir() && discover::source(path, &TableOptions::default()).is_err()
@@ -76,11 +84,11 @@ impl TableProviderFactory for Factory {
         if let Some(engine) = &self.engine
             && !command.schema.fields().is_empty()
             && paths.iter().all(|path| empty_folder(path) || !files::exists(path))
-            && command.locations.iter().all(|location| location.ends_with('/'))
+            && locations.iter().all(|location| location.ends_with('/'))
         {
             return engine.create(state, command).await;
         }
-        let (mut options, engine_options) = split(&command.options)?;
+        let (mut options, engine_options) = split(&command.options, behind)?;
         options.format = Some(self.format);
         let fields = command.schema.fields();
         let is_key = |name: &String| command.table_partition_cols.contains(name);
@@ -114,8 +122,10 @@ impl TableProviderFactory for Factory {
 }
 
 /// Our options, and those that only the engine knows. The SQL parser puts `format.` before a key without a dot.
-fn split(given: &HashMap<String, String>) -> Result<(TableOptions, HashMap<String, String>)> {
-    let mut ours = TableOptions::default();
+fn split(
+    given: &HashMap<String, String>,
+    mut ours: TableOptions,
+) -> Result<(TableOptions, HashMap<String, String>)> {
     let mut engine = HashMap::new();
     for (key, value) in given {
         let bare = key.strip_prefix("format.").unwrap_or(key);

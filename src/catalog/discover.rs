@@ -5,9 +5,12 @@
 //!
 //! Nothing here opens a data file; only names and folders are looked at.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use percent_encoding::percent_decode_str;
 
 use super::options::{Compression, Format, TableOptions};
 use super::{files, nearest};
@@ -233,11 +236,12 @@ fn walk(
     Ok(())
 }
 
-/// `month=07` → (`month`, `07`).
+/// `month=07` → (`month`, `07`), `at=10%3A00` → (`at`, `10:00`).
 pub(super) fn partition(path: &Path) -> Option<(String, String)> {
     let name = path.file_name()?.to_str()?;
     let (key, value) = name.split_once('=')?;
-    (!key.is_empty()).then(|| (key.to_owned(), value.to_owned()))
+    let decoded = percent_decode_str(value).decode_utf8().unwrap_or(Cow::Borrowed(value));
+    (!key.is_empty()).then(|| (key.to_owned(), decoded.into_owned()))
 }
 
 /// What lies in a folder, in the order of names, without what is hidden from us.

@@ -28,7 +28,6 @@ use datafusion::prelude::SessionContext;
 use encoding_rs::UTF_8;
 use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
-use url::Url;
 
 use super::csv::{Csv, Declared, ragged};
 use super::discover::shown;
@@ -37,7 +36,7 @@ use super::kind::{Kinds, Reading, is_boolean};
 use super::options::Compression;
 use super::scan::{Dialect, Record, Scanner};
 use super::transcode::Form;
-use super::{json, row_group};
+use super::{json, row_group, store};
 use crate::error::{Error, Kind, Result};
 
 /// Says which file and which line or row group made a query fail, or what went wrong otherwise.
@@ -52,7 +51,8 @@ pub async fn explain_failure(
     let Some(cause) = cause(&error) else {
         return error.into();
     };
-    for suspect in suspects(plan) {
+    let (suspects, reads) = suspects(plan);
+    for suspect in suspects {
         let found = match suspect.fault(ctx, cause).await {
             Ok(None) => continue,
             Ok(Some(found)) | Err(found) => found,
@@ -66,11 +66,11 @@ pub async fn explain_failure(
     }
     match cause {
         // The engine's message quotes the row, and no file explains it any more.
-        Cause::Text => Error::query(
+        Cause::Text if reads => Error::query(
             "a line of a file could not be read, but reading it again found nothing wrong",
         )
         .hint("did the file change while the query ran"),
-        Cause::Reading | Cause::Value => error.into(),
+        Cause::Text | Cause::Reading | Cause::Value => error.into(),
     }
 }
 
@@ -88,6 +88,8 @@ enum Cause {
 fn cause(error: &DataFusionError) -> Option<Cause> {
     match error.find_root() {
         DataFusionError::ArrowError(error, _) => match error.as_ref() {
+            // What is being written, not read.
+            ArrowError::CsvError(words) if words.starts_with("Nested type") => None,
             ArrowError::CsvError(_) | ArrowError::JsonError(_) => Some(Cause::Text),
             ArrowError::ParseError(_) => Some(Cause::Text),
             ArrowError::CastError(_) | ArrowError::ComputeError(_) => Some(Cause::Value),
@@ -113,8 +115,10 @@ struct Suspect {
     typing: Option<(Vec<Expr>, DFSchema)>,
 }
 
-fn suspects(plan: &LogicalPlan) -> Vec<Suspect> {
+/// The files' tables, and whether any table is read.
+fn suspects(plan: &LogicalPlan) -> (Vec<Suspect>, bool) {
     let mut all: Vec<Suspect> = vec![];
+    let mut reads = false;
     // The closure never fails.
     let _ = plan.apply_with_subqueries(|node| {
         let (scan, typing) = match node {
@@ -128,6 +132,7 @@ fn suspects(plan: &LogicalPlan) -> Vec<Suspect> {
             LogicalPlan::TableScan(scan) => (scan, None),
             _ => return Ok(TreeNodeRecursion::Continue),
         };
+        reads = true;
         if let Ok(table) = source_as_provider(&scan.source)
             && table.downcast_ref::<ListingTable>().is_some()
         {
@@ -135,7 +140,7 @@ fn suspects(plan: &LogicalPlan) -> Vec<Suspect> {
         }
         Ok(TreeNodeRecursion::Continue)
     });
-    all
+    (all, reads)
 }
 
 impl Suspect {
@@ -225,15 +230,10 @@ async fn files(ctx: &SessionContext, table: &ListingTable) -> Result<Vec<PathBuf
             _ => error.into(),
         })?;
         for meta in listed {
-            let address = Url::parse(&super::store::origin(url.get_url()))
-                .ok()
-                .filter(|address| address.scheme() != "file");
-            all.extend(match address {
-                Some(mut address) => {
-                    address.set_path(meta.location.as_ref());
-                    Some(PathBuf::from(address.to_string()))
-                }
-                None => local.path_to_filesystem(&meta.location).ok(),
+            let address = store::origin(url.get_url());
+            all.extend(match store::is_remote(&address) {
+                true => Some(PathBuf::from(store::beside(&address, &meta.location))),
+                false => local.path_to_filesystem(&meta.location).ok(),
             });
         }
     }

@@ -3,7 +3,7 @@
 
 //! Files and folders, on this machine or in a store. The rest of the catalog does not ask which.
 //!
-//! A path in a store is its address, `s3://bucket/folder/a.csv`; that of a folder ends in a slash, see [`settled`]. Names
+//! A path in a store is its address, `s3://bucket/folder/a.csv`, see [`store`]; that of a folder ends in a slash, see [`settled`]. Names
 //! are cut and joined as those of this machine are.
 
 use std::io::{self, Read};
@@ -35,10 +35,10 @@ pub(super) fn settled(path: PathBuf) -> Result<PathBuf> {
     }
     match object.wait(|store, at| async move { store.head(&at).await }) {
         Ok(_) => Ok(path),
-        Err(StoreError::NotFound { .. }) => {
+        Err(StoreError::NotFound { .. }) if !object.url.scheme().starts_with("http") => {
             let folder = PathBuf::from(format!("{}/", path.display()));
-            // No folder and no bucket are told apart by listing; a web server cannot be listed.
-            match object.url.scheme().starts_with("http") || children(&folder)?.is_empty() {
+            // No folder and no bucket are told apart by listing.
+            match children(&folder)?.is_empty() {
                 true => Err(missing(&path)),
                 false => Ok(folder),
             }
@@ -184,8 +184,7 @@ struct Object {
 impl Object {
     fn of(path: &Path) -> Result<Self> {
         let url = store::parse(&path.to_string_lossy())?;
-        let at = Location::from_url_path(url.path()).map_err(|e| Error::usage(e.to_string()))?;
-        Ok(Self { store: store::shared(&url)?, at, url })
+        Ok(Self { store: store::shared(&url)?, at: store::location(&url)?, url })
     }
 
     fn length(&self) -> Result<u64> {
@@ -210,6 +209,13 @@ impl Object {
             let _ = sender.send(future.await);
         });
         receiver.recv().map_err(|_| broken())?
+    }
+}
+
+/// Lets something be done with a store that nobody waits for.
+pub(crate) fn in_background(future: impl Future<Output = ()> + Send + 'static) {
+    if let Some(drivers) = drivers() {
+        drivers.spawn(future);
     }
 }
 

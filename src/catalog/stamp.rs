@@ -97,7 +97,7 @@ pub(crate) fn places_read(plan: &LogicalPlan) -> Vec<String> {
 /// The URL of what `COPY … TO` is told to write.
 pub(crate) fn place_of(target: &str) -> Result<String> {
     if store::is_remote(target) {
-        return Ok(store::parse(target)?.to_string());
+        return Ok(store::shown(&store::parse(target)?));
     }
     let wrong = || Error::usage(format!("`{target}` cannot be written as a URL"));
     let path = super::real_path(&super::local_path(target).ok_or_else(wrong)?);
@@ -126,7 +126,10 @@ pub(crate) async fn stamp(ctx: &SessionContext, place: &str) -> Result<Stamped> 
         files.sort();
         return Ok(Stamped { place: place.to_string(), files });
     }
-    let url = ListingTableUrl::parse(place)?;
+    let url = match store::is_remote(place) {
+        true => ListingTableUrl::try_new(store::parse(place)?, None)?,
+        false => ListingTableUrl::parse(place)?,
+    };
     let store = store::of(&ctx.runtime_env(), url.get_url())?;
     let found: Result<Vec<ObjectMeta>, StoreError> = match url.is_collection() {
         true => store.list(Some(url.prefix())).try_collect().await,

@@ -144,8 +144,8 @@ impl Surveyed {
         let mut fields: Vec<Field> =
             merged.fields().iter().map(|field| plain_type(field)).collect();
         let partitions = self.partitions();
-        if let Some((key, _)) =
-            partitions.iter().find(|(key, _)| fields.iter().any(|field| field.name() == key))
+        if let Some(Partition { key, .. }) =
+            partitions.iter().find(|p| fields.iter().any(|field| *field.name() == p.key))
         {
             if self.format == Format::Csv {
                 let error = format!(
@@ -156,14 +156,14 @@ impl Surveyed {
                     .hint("rename the folders, or leave the column out of the files"));
             }
             // Writers that keep the column in the file put the folder's value into it, so the folder speaks for it.
-            fields.retain(|field| partitions.iter().all(|(key, _)| key != field.name()));
+            fields.retain(|field| partitions.iter().all(|p| p.key != *field.name()));
         }
         let schema = Schema::new_with_metadata(fields, merged.metadata().clone());
         let (format, in_file, by_format) = self.reader(&schema)?;
         let urls = self.urls(state, reference)?;
         let mut options = ListingOptions::new(format)
             .with_file_extension("")
-            .with_table_partition_cols(partitions);
+            .with_table_partition_cols(partitions.iter().map(Partition::in_names).collect());
         options = options.with_file_sort_order(self.extra.sort_order.clone());
         let config = ListingTableConfig::new_with_multi_paths(urls)
             .with_listing_options(options)
@@ -174,22 +174,21 @@ impl Surveyed {
             .with_constraints(self.extra.constraints.clone())
             .with_column_defaults(self.extra.column_defaults.clone());
         let table: Arc<dyn TableProvider> = Arc::new(table);
-        let Some((csv, _)) = self.csv.filter(|_| in_file != schema) else {
+        let csv = self.csv.map(|(csv, _)| csv).filter(|_| in_file != schema);
+        let odd = partitions.iter().filter(|p| p.is_odd()).map(|p| (p.key.as_str(), p.nulls));
+        let odd: Vec<(&str, bool)> = odd.collect();
+        if csv.is_none() && odd.is_empty() {
             return Ok(table);
-        };
-        let all = Schema::new(
-            [schema.fields().to_vec(), table.schema().fields()[in_file.fields().len()..].to_vec()]
-                .concat(),
-        );
+        }
+        let folders = partitions.iter().map(|p| Field::new(&p.key, p.data_type.clone(), p.nulls));
+        let columns: Vec<Field> = schema.fields().iter().map(|f| f.as_ref().clone()).collect();
+        let all = Schema::new(columns.into_iter().chain(folders).collect::<Vec<_>>());
         let scan = LogicalPlanBuilder::scan(reference.clone(), provider_as_source(table), None)?
             .build()?;
-        let columns = view::projection(
-            scan.schema(),
-            &all,
-            &by_format,
-            &csv.reading,
-            in_file.fields().len(),
-        )?;
+        // Only the columns of a CSV file may be read as another type than they have.
+        let texts = if csv.is_some() { in_file.fields().len() } else { 0 };
+        let reading = csv.map(|csv| csv.reading).unwrap_or_default();
+        let columns = view::projection(scan.schema(), &all, &by_format, &reading, texts, &odd)?;
         let plan = LogicalPlanBuilder::from(scan).project(columns)?.build()?;
         Ok(Arc::new(TypedTable::new(plan, self.extra.definition.clone())))
     }
@@ -268,7 +267,7 @@ impl Surveyed {
         let on_store = |url: Url| {
             Url::parse(&format!("{}{}", store.as_str().trim_end_matches('/'), url.path()))
         };
-        let url = |path: &Path, folder: bool| -> Result<Url> {
+        let at = |path: &Path, folder: bool| -> Result<Url> {
             on_store(files::url(path, folder)?).map_err(|_| {
                 Error::usage(format!("the path `{}` cannot be written as a URL", shown(path)))
             })
@@ -277,7 +276,7 @@ impl Surveyed {
         if self.source.folder
             && let Some(ending) = ending
         {
-            let url = ListingTableUrl::try_new(url(&self.source.origin, true)?, None)?;
+            let url = ListingTableUrl::try_new(at(&self.source.origin, true)?, None)?;
             let url = url.with_glob(&format!("[!._]*{ending}"))?.with_table_ref(reference.clone());
             // A listing kept from an earlier table of this name may lack files that were just looked into.
             if let Some(cache) = runtime.cache_manager.get_list_files_cache() {
@@ -286,7 +285,22 @@ impl Surveyed {
                     path: url.prefix().clone(),
                 });
             }
-            return Ok(vec![url]);
+            // The engine takes a `=` for the mark of a folder, and passes such a file over.
+            let passed_over = |file: &&DataFile| {
+                file.path.file_name().is_some_and(|name| name.as_encoded_bytes().contains(&b'='))
+            };
+            let others = self.source.files.iter().filter(passed_over);
+            if let Some(file) = others.clone().next().filter(|_| !self.source.partitions.is_empty())
+            {
+                let error = format!(
+                    "`{}` has a `=` in its name, and lies in a hive-partitioned folder",
+                    shown(&file.path)
+                );
+                return Err(Error::usage(error)
+                    .hint("rename the file: there only folders are called `key=value`"));
+            }
+            let others = others.map(|f| Ok(ListingTableUrl::try_new(at(&f.path, false)?, None)?));
+            return std::iter::once(Ok(url)).chain(others).collect();
         }
         if !self.source.partitions.is_empty() {
             let error =
@@ -296,14 +310,16 @@ impl Surveyed {
             );
         }
         let files = self.source.files.iter();
-        files.map(|file| Ok(ListingTableUrl::try_new(url(&file.path, false)?, None)?)).collect()
+        files.map(|file| Ok(ListingTableUrl::try_new(at(&file.path, false)?, None)?)).collect()
     }
 
     /// The partition columns: whole numbers, dates, and otherwise text.
-    fn partitions(&self) -> Vec<(String, DataType)> {
+    fn partitions(&self) -> Vec<Partition> {
         let mut values: Vec<Vec<String>> = vec![vec![]; self.source.partitions.len()];
+        let mut encoded = false;
         for file in &self.source.files {
             let inner = file.path.strip_prefix(&self.source.origin).unwrap_or(&file.path);
+            encoded |= inner.parent().is_some_and(|p| p.to_string_lossy().contains('%'));
             let found = inner.ancestors().skip(1).filter_map(partition).collect::<Vec<_>>();
             for ((_, value), values) in found.into_iter().rev().zip(&mut values) {
                 values.push(value);
@@ -311,10 +327,39 @@ impl Surveyed {
         }
         let typed = |key: &String| self.extra.partition_types.get(key).cloned();
         let keys = self.source.partitions.iter().zip(values);
-        keys.map(|(key, values)| {
-            (key.clone(), typed(key).unwrap_or_else(|| partition_type(&values)))
+        keys.map(|(key, mut values)| {
+            let all = values.len();
+            values.retain(|value| value != view::NULL_FOLDER);
+            Partition {
+                key: key.clone(),
+                data_type: typed(key).unwrap_or_else(|| partition_type(&values)),
+                nulls: values.len() < all,
+                encoded,
+            }
         })
         .collect()
+    }
+}
+
+/// A column that the names of folders give.
+struct Partition {
+    key: String,
+    data_type: DataType,
+    /// Whether a folder has the name that stands for NULL.
+    nulls: bool,
+    /// Whether a value may be written in more than one way.
+    encoded: bool,
+}
+
+impl Partition {
+    /// Whether the engine reads the names as text, because it would get the values wrong.
+    fn is_odd(&self) -> bool {
+        self.nulls || self.encoded
+    }
+
+    fn in_names(&self) -> (String, DataType) {
+        let read = if self.is_odd() { DataType::Utf8 } else { self.data_type.clone() };
+        (self.key.clone(), read)
     }
 }
 
@@ -386,8 +431,7 @@ async fn self_describing(
     let tasks = paths.iter().map(|path| async move {
         let url = files::url(path, false)?;
         let store = store::of(state.runtime_env(), &url)?;
-        let location = object_store::path::Path::from_url_path(url.path());
-        let location = location.map_err(|error| Error::usage(error.to_string()))?;
+        let location = store::location(&url)?;
         let meta = store.head(&location).await.map_err(|error| store::failed(&url, &error))?;
         let schema = format.infer_schema(state, &store, &[meta]).await.map_err(|error| {
             if let DataFusionError::ObjectStore(error) = error.find_root()
@@ -464,7 +508,9 @@ pub(super) fn partition_type(values: &[String]) -> DataType {
     // read as a number would silently find nothing.
     let whole =
         |value: &String| value.parse::<i64>().is_ok_and(|number| number.to_string() == *value);
-    if values.iter().all(whole) {
+    if values.is_empty() {
+        DataType::Utf8
+    } else if values.iter().all(whole) {
         DataType::Int64
     } else if values
         .iter()

@@ -490,3 +490,15 @@ async fn real_data() {
         check(&ctx, "SELECT count(*), count(column_32) FROM groceries", &["9835|1"]).await;
     }
 }
+
+#[tokio::test]
+async fn other_writers_encode_the_names_of_folders_in_their_own_way() {
+    let (ctx, shop) = (session(), Shop::new());
+    shop.file("t/at=10%3A00/a.csv", "v\n1\n");
+    shop.file("t/at=11:00/a.csv", "v\n2\n");
+    let (place, sql) = (shop.path("t/"), |place: &str, at| {
+        format!("SELECT v, at FROM '{place}' WHERE at = '{at}'")
+    });
+    assert_eq!(rows(&ctx, &sql(&place, "10:00")).await.unwrap(), ["1|10:00"]);
+    assert_eq!(rows(&ctx, &sql(&place, "11:00")).await.unwrap(), ["2|11:00"]);
+}

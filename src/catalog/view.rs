@@ -10,15 +10,18 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use arrow::array::StringArray;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::cast::as_string_array;
+use datafusion::common::utils::take_function_args;
 use datafusion::common::{Column, DFSchema, DataFusionError, ScalarValue};
 use datafusion::datasource::ViewTable;
 use datafusion::functions::expr_fn::{btrim, regexp_like, replace, to_date, to_timestamp_micros};
 use datafusion::logical_expr::{
-    Expr, ExprSchemable, LogicalPlan, TableProviderFilterPushDown, TableType, cast, in_list, lit,
-    when,
+    ColumnarValue, Expr, ExprSchemable, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, TableProviderFilterPushDown, TableType, Volatility, cast, in_list, lit, when,
 };
 use datafusion::physical_plan::ExecutionPlan;
 
@@ -86,14 +89,15 @@ pub(super) fn needs_view(data_type: &DataType, by_format: bool, reading: &Readin
         || !parsed_by_reader(data_type)
 }
 
-/// The projection that gives `schema` from a scan whose columns in need are text; the columns from `in_file` on come
-/// from the folders' names and are what they are.
+/// The projection that gives `schema` from a scan whose columns in need are text: some of the first `texts`, and those that
+/// `folders` names, with whether one of their folders means NULL.
 pub(super) fn projection(
     scan: &DFSchema,
     schema: &Schema,
     by_format: &[String],
     reading: &Reading,
-    in_file: usize,
+    texts: usize,
+    folders: &[(&str, bool)],
 ) -> Result<Vec<Expr>> {
     let mut all = vec![];
     for (i, field) in schema.fields().iter().enumerate() {
@@ -101,8 +105,10 @@ pub(super) fn projection(
         let (qualifier, _) = scan.qualified_field_with_unqualified_name(name)?;
         let column = Expr::Column(Column::new(qualifier.cloned(), name));
         let formatted = by_format.contains(name);
-        let expr = if i < in_file && needs_view(field.data_type(), formatted, reading) {
+        let expr = if i < texts && needs_view(field.data_type(), formatted, reading) {
             typed(column, field.data_type(), formatted, reading, scan)?
+        } else if let Some((_, nulls)) = folders.iter().find(|(key, _)| key == name) {
+            cast(ScalarUDF::from(Folder::new(*nulls)).call(vec![column]), field.data_type().clone())
         } else {
             column
         };
@@ -149,6 +155,45 @@ fn typed(
             .otherwise(lit("not a number with a decimal comma"))?;
     }
     if text.get_type(scan)? == *data_type { Ok(text) } else { Ok(cast(text, data_type.clone())) }
+}
+
+/// The folder in which writers put the rows whose key is NULL.
+pub(super) const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// The value of a folder's name, which the engine gives as text.
+///
+/// To `k = 'a:b'` the engine lists the folder `k=a:b` alone, and not `k=a%3Ab` with the same value: to a function it looks
+/// at each. Where a value may be NULL it must not choose folders at all, hence stable: it asks whether a filter's bit is
+/// set, which means nothing where the filter is NULL.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Folder(Signature);
+
+impl Folder {
+    fn new(nulls: bool) -> Self {
+        let volatility = if nulls { Volatility::Stable } else { Volatility::Immutable };
+        Self(Signature::exact(vec![DataType::Utf8], volatility))
+    }
+}
+
+impl ScalarUDFImpl for Folder {
+    fn name(&self) -> &str {
+        "folder_value"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.0
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType, DataFusionError> {
+        Ok(DataType::Utf8)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue, DataFusionError> {
+        let [names] = take_function_args(self.name(), args.args)?;
+        let names = names.into_array(args.number_rows)?;
+        let values = as_string_array(&names)?.iter().map(|name| name.filter(|n| *n != NULL_FOLDER));
+        Ok(ColumnarValue::Array(Arc::new(values.collect::<StringArray>())))
+    }
 }
 
 /// The types arrow-csv turns text into.

@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::common::{Location, Span};
 use datafusion::datasource::{MemTable, TableProvider};
 use datafusion::prelude::SessionContext;
+use datafusion::sql::sqlparser::ast::{ObjectNamePart, TableFactor};
 use futures::future::BoxFuture;
 
 use super::Engine;
@@ -16,7 +18,8 @@ use crate::diagnostic::nearest;
 use crate::error::{Error, Result};
 use crate::expand::{Manual, TableFunctions, table_names};
 use crate::library;
-use crate::statement::parse;
+use crate::statement::walk::{self, Flow, Walk};
+use crate::statement::{Statement, parse};
 
 /// The names of a session: a handle that can be kept elsewhere and sees what is defined later.
 #[derive(Clone)]
@@ -151,6 +154,56 @@ impl Engine {
     }
 }
 
+/// An error that knows no place of its own, at the file in quotes that it names.
+pub(super) fn at_file(error: Error, statement: &Statement) -> Error {
+    if error.span.is_some() {
+        return error;
+    }
+    let mut files = Files::default();
+    // The walk goes to the end.
+    let _ = walk::statement(&mut statement.parsed.clone(), &mut files);
+    let named = files.0.iter().find(|file| {
+        let path = file.split('?').next().unwrap_or_default();
+        error.message.contains(path.trim_end_matches('/'))
+    });
+    // The parser keeps no place of a name in single quotes.
+    let found = named.and_then(|file| {
+        let quoted = format!("'{file}'");
+        let start = after(statement.span.start, statement.text.split_once(&quoted)?.0);
+        Some(Span { start, end: after(start, &quoted) })
+    });
+    error.at(found)
+}
+
+/// The place behind a text that begins at a place.
+fn after(start: Location, text: &str) -> Location {
+    let count = |text: &str| text.chars().count() as u64;
+    match text.rsplit_once('\n') {
+        Some((lines, last)) => Location {
+            line: start.line + 1 + lines.matches('\n').count() as u64,
+            column: 1 + count(last),
+        },
+        None => Location { column: start.column + count(text), ..start },
+    }
+}
+
+/// The files in quotes that `FROM` reads.
+#[derive(Default)]
+struct Files(Vec<String>);
+
+impl Walk for Files {
+    fn enter_table_factor(&mut self, factor: &mut TableFactor) -> Flow {
+        if let TableFactor::Table { name, .. } = factor
+            && let [ObjectNamePart::Identifier(file)] = name.0.as_slice()
+            && file.quote_style == Some('\'')
+            && !file.value.is_empty()
+        {
+            self.0.push(file.value.clone());
+        }
+        Flow::Continue(())
+    }
+}
+
 /// The schema with one column a name.
 fn distinct(schema: &SchemaRef) -> SchemaRef {
     let mut taken: Vec<String> = vec![];
@@ -176,6 +229,19 @@ mod tests {
     use arrow::datatypes::DataType;
 
     use super::*;
+
+    #[test]
+    fn an_error_is_placed_at_the_file_that_it_names() {
+        let sql = "SELECT 1;\nSELECT *\nFROM 'é.csv' a, 'b.csv?header=no' b, \"c.csv\"";
+        let statement = parse(sql).expect("parses").pop().expect("one");
+        let cut = |message: &str| {
+            let error = at_file(Error::usage(message), &statement);
+            error.span.map(|span| crate::diagnostic::cut(sql, span).to_string())
+        };
+        assert_eq!(cut("`é.csv` is empty").as_deref(), Some("'é.csv'"));
+        assert_eq!(cut("`b.csv` is empty").as_deref(), Some("'b.csv?header=no'"));
+        assert_eq!(cut("it rains"), None);
+    }
 
     #[test]
     fn columns_of_one_name_are_told_apart() {

@@ -56,6 +56,13 @@ impl StateOptions {
         engine: &Engine,
         output: &Output,
     ) -> Result<Self> {
+        if catalog::store::is_remote(&file.to_string_lossy()) {
+            return Err(Error::usage(format!(
+                "`{}` is in a store, and the state is a file on this machine",
+                file.display()
+            ))
+            .hint("name a file of this machine, and keep it from one run to the next"));
+        }
         let target = output.file.as_ref().map(|file| file.display().to_string());
         let policy = config.privacy.as_ref().map(policy::identity).transpose()?.unwrap_or_default();
         // An analysis reads a table that it can do without when there is one.

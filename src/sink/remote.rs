@@ -4,7 +4,7 @@
 //! Outputs in an object store.
 //!
 //! A large object is sent in parts while the statement runs, and the store shows nothing of it until it is told that the
-//! upload is complete, which happens when everything is published. A failure aborts the upload, so that no part is kept.
+//! upload is complete, which happens when everything is published. A failure and Ctrl-C abort it, so that no part is kept.
 //! A folder is no thing in a store: what is to come is written down, its new objects are completed, then its manifest is
 //! written, and then the objects that the manifest before it listed are deleted. Whoever reads between these steps and
 //! wants one state reads what the manifest lists; after a kill between them the next run knows the objects as ours.
@@ -13,11 +13,16 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use futures::TryStreamExt;
+use futures::{FutureExt, TryStreamExt};
 use object_store::path::Path as Location;
-use object_store::{Error as StoreError, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{
+    Error as StoreError, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, UploadPart,
+};
 use serde_json::Value;
+use tokio::sync::oneshot;
 use url::Url;
 
 use super::outputs::{MANIFEST, manifest_of};
@@ -45,7 +50,14 @@ impl Target {
             ))
             .hint("write to a file, or to s3://, gs:// or az://"));
         }
-        let at = Location::from_url_path(url.path()).map_err(|e| Error::usage(e.to_string()))?;
+        if address.contains('?') {
+            return Err(Error::usage(format!(
+                "`{}` has a `?`, behind which nothing is read in a target",
+                store::shown(&url)
+            ))
+            .hint("leave it out; options stand in `OPTIONS (…)`"));
+        }
+        let at = store::location(&url)?;
         if at.as_ref().is_empty() {
             return Err(Error::usage(format!("`{}` is a whole bucket", store::shown(&url)))
                 .hint("write to an object or a folder in it"));
@@ -53,7 +65,7 @@ impl Target {
         Ok(Self { store: store::shared(&url)?, path: PathBuf::from(store::shown(&url)), url, at })
     }
 
-    fn failed(&self, error: &StoreError) -> Error {
+    pub(super) fn failed(&self, error: &StoreError) -> Error {
         store::failed(&self.url, error).context("cannot write")
     }
 
@@ -75,7 +87,78 @@ pub struct Object {
 #[derive(Debug)]
 enum Upload {
     Whole(PutPayload),
-    Parts(Box<dyn MultipartUpload>),
+    Parts(Parts),
+}
+
+/// An upload that is aborted when it is dropped before its end, for whatever reason: a store keeps its parts for ever.
+#[derive(Debug)]
+pub(super) struct Parts(Option<Box<dyn MultipartUpload>>);
+
+/// How many uploads have neither been completed nor aborted.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Waits until what was given up has been aborted, ten seconds at most.
+pub async fn aborted() {
+    for _ in 0..1000 {
+        if OPEN.load(Ordering::Acquire) == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+impl Parts {
+    /// Begins one. Whoever asks may be dropped before the store has answered, and it has begun all the same.
+    pub(super) async fn begin(target: &Target, at: &Location) -> Result<Self> {
+        let (sender, receiver) = oneshot::channel();
+        let (store, at) = (Arc::clone(&target.store), at.clone());
+        OPEN.fetch_add(1, Ordering::AcqRel);
+        store::in_background(async move {
+            let begun = match store.put_multipart(&at).await {
+                Ok(upload) => Ok(Self(Some(upload))),
+                Err(error) => {
+                    OPEN.fetch_sub(1, Ordering::AcqRel);
+                    Err(error)
+                }
+            };
+            // What nobody takes is dropped, which aborts it.
+            drop(sender.send(begun));
+        });
+        let begun = receiver.await.map_err(|_| Error::query("no thread asks the store"))?;
+        begun.map_err(|error| target.failed(&error))
+    }
+
+    pub(super) fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        match &mut self.0 {
+            Some(upload) => upload.put_part(data),
+            None => futures::future::ready(Err(StoreError::NotImplemented {
+                operation: "a part".into(),
+                implementer: "an upload that has ended".into(),
+            }))
+            .boxed(),
+        }
+    }
+
+    async fn complete(mut self) -> Result<(), StoreError> {
+        if let Some(upload) = &mut self.0 {
+            upload.complete().await?;
+            self.0 = None;
+            OPEN.fetch_sub(1, Ordering::AcqRel);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        if let Some(mut upload) = self.0.take() {
+            store::in_background(async move {
+                // It has failed already: what cannot be aborted is left to the bucket's own rules.
+                let _ = upload.abort().await;
+                OPEN.fetch_sub(1, Ordering::AcqRel);
+            });
+        }
+    }
 }
 
 impl Object {
@@ -86,12 +169,7 @@ impl Object {
     }
 
     /// An object whose parts have all been sent.
-    pub(super) fn sent(
-        target: &Target,
-        at: Location,
-        upload: Box<dyn MultipartUpload>,
-        bytes: u64,
-    ) -> Self {
+    pub(super) fn sent(target: &Target, at: Location, upload: Parts, bytes: u64) -> Self {
         Self { target: target.at(at), bytes, upload: Upload::Parts(upload) }
     }
 
@@ -106,18 +184,10 @@ impl Object {
         if length <= PART {
             return Ok(Self::whole(target, target.at.clone(), read(0)?.into()));
         }
-        let upload = target.store.put_multipart(&target.at).await;
-        let mut upload = upload.map_err(|e| target.failed(&e))?;
+        let mut upload = Parts::begin(target, &target.at).await?;
         let mut from = 0;
         while from < length {
-            let sent = match read(from) {
-                Ok(part) => upload.put_part(part.into()).await.map_err(|e| target.failed(&e)),
-                Err(error) => Err(error),
-            };
-            if let Err(error) = sent {
-                let _ = upload.abort().await;
-                return Err(error);
-            }
+            upload.put_part(read(from)?.into()).await.map_err(|e| target.failed(&e))?;
             from += PART;
         }
         Ok(Self::sent(target, target.at.clone(), upload, length))
@@ -140,24 +210,15 @@ impl Object {
     pub(super) async fn publish(self) -> Result<()> {
         let Target { store, at, .. } = &self.target;
         let done = match self.upload {
-            Upload::Whole(payload) => store.put(at, payload).await,
-            Upload::Parts(mut upload) => match upload.complete().await {
-                Ok(done) => Ok(done),
-                Err(error) => {
-                    let _ = upload.abort().await;
-                    Err(error)
-                }
-            },
+            Upload::Whole(payload) => store.put(at, payload).await.map(drop),
+            Upload::Parts(upload) => upload.complete().await,
         };
-        done.map(drop).map_err(|error| self.target.failed(&error))
+        done.map_err(|error| self.target.failed(&error))
     }
 
     /// Forgets it, here and in the store.
     pub(super) async fn abort(self) {
-        if let Upload::Parts(mut upload) = self.upload {
-            // It has failed already: what cannot be aborted is left to the bucket's own rules.
-            let _ = upload.abort().await;
-        }
+        drop(self);
     }
 }
 
@@ -174,15 +235,7 @@ pub struct Folder {
 impl Folder {
     pub(super) async fn publish(self) -> Result<()> {
         let Self { root, objects } = self;
-        let old = match may_replace(&root).await {
-            Ok(old) => old,
-            Err(error) => {
-                for object in objects {
-                    object.abort().await;
-                }
-                return Err(error);
-            }
-        };
+        let old = may_replace(&root).await?;
         let new: Vec<Location> = objects.iter().map(|o| o.target.at.clone()).collect();
         let within = |at: &Location| -> String {
             let parts: Vec<String> = at
@@ -196,29 +249,35 @@ impl Folder {
         let mut listed: Vec<(String, u64)> =
             objects.iter().map(|o| (within(&o.target.at), o.bytes)).collect();
         listed.sort();
-        let gone: Vec<Location> = old.into_iter().filter(|at| !new.contains(at)).collect();
+        let (kept, gone): (Vec<Location>, Vec<Location>) =
+            old.into_iter().partition(|at| new.contains(at));
         // With what a killed run has left, or a second kill would make it unknown.
         let mut known = listed.clone();
         known.extend(gone.iter().map(|at| (within(at), 0)));
         let coming = root.at.clone().join(COMING);
-        let put = root.store.put(&coming, manifest(&known)).await;
-        if let Err(error) = put {
+        let put = async |at: &Location, files: &[(String, u64)]| {
+            root.store.put(at, manifest(files)).await.map(drop).map_err(|e| root.failed(&e))
+        };
+        put(&coming, &known).await?;
+        let published = async {
             for object in objects {
-                object.abort().await;
+                object.publish().await?;
             }
-            return Err(root.failed(&error));
-        }
-        let mut waiting = objects.into_iter();
-        while let Some(object) = waiting.next() {
-            if let Err(error) = object.publish().await {
-                for object in waiting {
-                    object.abort().await;
+            put(&root.at.clone().join(MANIFEST), &listed).await
+        };
+        if let Err(error) = published.await {
+            // Whoever reads the folder is not to find the rows of two runs. What is known stays written down: a manifest
+            // may have arrived of which the store did not say so.
+            for at in new.iter().filter(|at| !kept.contains(at)) {
+                if !matches!(root.store.delete(at).await, Ok(()) | Err(StoreError::NotFound { .. }))
+                {
+                    return Err(error.note(format!(
+                        "`{at}` of this run is still there; the next run removes it"
+                    )));
                 }
-                return Err(error);
             }
+            return Err(error);
         }
-        let put = root.store.put(&root.at.clone().join(MANIFEST), manifest(&listed)).await;
-        put.map_err(|e| root.failed(&e))?;
         for gone in gone.iter().chain([&coming]) {
             match root.store.delete(gone).await {
                 Ok(()) | Err(StoreError::NotFound { .. }) => {}
@@ -271,5 +330,6 @@ async fn listed_in(root: &Target, manifest: &Location) -> Result<Vec<Location>> 
     let manifest: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let files = manifest["files"].as_array().cloned().unwrap_or_default();
     let paths = files.iter().filter_map(|file| file["path"].as_str());
-    Ok(paths.map(|path| Location::from(format!("{}/{path}", root.at))).collect())
+    // The paths are parts of keys, and need no encoding a second time.
+    Ok(paths.filter_map(|path| Location::parse(format!("{}/{path}", root.at)).ok()).collect())
 }

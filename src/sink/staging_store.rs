@@ -12,21 +12,18 @@ use std::fmt;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, TryFutureExt};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult,
-    UploadPart,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult, UploadPart,
 };
 
-use super::remote::{Object, Target};
+use super::remote::{Object, Parts, Target};
 use super::staged::StagedFile;
 use crate::error::{Error, Kind, from_io};
 
@@ -44,10 +41,6 @@ pub struct StagingStore {
 #[derive(Debug, Default)]
 struct Remote {
     finished: Mutex<Vec<Object>>,
-    /// Uploads whose writer has given up.
-    abandoned: Mutex<Vec<Box<dyn MultipartUpload>>>,
-    /// Uploads whose writer is at work.
-    open: AtomicUsize,
 }
 
 impl StagingStore {
@@ -62,25 +55,11 @@ impl StagingStore {
         std::mem::take(&mut *remote.finished.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Forgets every file of the statement, and aborts what was being sent.
+    /// Forgets every file of the statement. What its writers were still sending is aborted as they stop.
     pub async fn discard_all(&self) {
         self.discard();
-        let Some((_, remote)) = &self.remote else { return };
         for object in self.take_objects() {
             object.abort().await;
-        }
-        // The engine's writers are being stopped, and hand back their uploads one by one.
-        for _ in 0..200 {
-            let abandoned = std::mem::take(
-                &mut *remote.abandoned.lock().unwrap_or_else(PoisonError::into_inner),
-            );
-            for mut upload in abandoned {
-                let _ = upload.abort().await;
-            }
-            if remote.open.load(Ordering::Acquire) == 0 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
@@ -103,11 +82,14 @@ impl StagingStore {
     /// writer, and what it holds must not become a part of the path.
     fn open(&self, location: &Path) -> StoreResult<StagedFile> {
         let target = PathBuf::from(format!("/{location}"));
-        StagedFile::create_with_folder(&target).map_err(|error| {
-            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
-            failed(error)
-        })
+        StagedFile::create_with_folder(&target).map_err(|error| noted(&self.failure, error))
     }
+}
+
+/// Keeps an error, which a writer may pass on as mere text, or not at all.
+fn noted(failure: &Mutex<Option<Error>>, error: Error) -> object_store::Error {
+    *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+    failed(error)
 }
 
 fn failed(error: Error) -> object_store::Error {
@@ -148,10 +130,13 @@ impl ObjectStore for StagingStore {
         _options: PutMultipartOptions,
     ) -> StoreResult<Box<dyn MultipartUpload>> {
         if let Some((target, remote)) = &self.remote {
-            let inner = target.store.put_multipart(location).await?;
-            remote.open.fetch_add(1, Ordering::AcqRel);
             return Ok(Box::new(Sending {
-                inner: Some(inner),
+                parts: Some(
+                    Parts::begin(target, location)
+                        .await
+                        .map_err(|error| noted(&self.failure, error))?,
+                ),
+                failure: Arc::clone(&self.failure),
                 bytes: 0,
                 at: location.clone(),
                 target: target.clone(),
@@ -231,11 +216,8 @@ impl MultipartUpload for Upload {
         });
         async move {
             match write.await {
-                Ok(written) => written.map_err(|e| {
-                    let error = from_io(&e, Kind::Query).context("cannot write");
-                    *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
-                    failed(error)
-                }),
+                Ok(written) => written
+                    .map_err(|e| noted(&failure, from_io(&e, Kind::Query).context("cannot write"))),
                 Err(stopped) => Err(failed(Error::query(stopped.to_string()))),
             }
         }
@@ -259,8 +241,9 @@ impl MultipartUpload for Upload {
 /// One object being sent, which is not to appear when its writer has finished.
 #[derive(Debug)]
 struct Sending {
-    /// `None` once its parts are all sent.
-    inner: Option<Box<dyn MultipartUpload>>,
+    /// `None` once they are all sent.
+    parts: Option<Parts>,
+    failure: Arc<Mutex<Option<Error>>>,
     bytes: u64,
     at: Path,
     target: Target,
@@ -275,37 +258,25 @@ fn finished_already() -> object_store::Error {
 impl MultipartUpload for Sending {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
         self.bytes += data.content_length() as u64;
-        match &mut self.inner {
-            Some(inner) => inner.put_part(data),
+        match &mut self.parts {
+            Some(parts) => {
+                let (part, target) = (parts.put_part(data), self.target.clone());
+                let failure = Arc::clone(&self.failure);
+                part.map_err(move |error| noted(&failure, target.failed(&error))).boxed()
+            }
             None => async { Err(finished_already()) }.boxed(),
         }
     }
 
     async fn complete(&mut self) -> StoreResult<PutResult> {
-        let inner = self.inner.take().ok_or_else(finished_already)?;
-        let object = Object::sent(&self.target, self.at.clone(), inner, self.bytes);
+        let parts = self.parts.take().ok_or_else(finished_already)?;
+        let object = Object::sent(&self.target, self.at.clone(), parts, self.bytes);
         self.remote.finished.lock().unwrap_or_else(PoisonError::into_inner).push(object);
-        self.remote.open.fetch_sub(1, Ordering::AcqRel);
         Ok(PutResult { e_tag: None, version: None })
     }
 
     async fn abort(&mut self) -> StoreResult<()> {
-        match self.inner.take() {
-            Some(mut inner) => {
-                let aborted = inner.abort().await;
-                self.remote.open.fetch_sub(1, Ordering::AcqRel);
-                aborted
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-impl Drop for Sending {
-    fn drop(&mut self) {
-        if let Some(inner) = self.inner.take() {
-            self.remote.abandoned.lock().unwrap_or_else(PoisonError::into_inner).push(inner);
-            self.remote.open.fetch_sub(1, Ordering::AcqRel);
-        }
+        self.parts = None;
+        Ok(())
     }
 }

@@ -497,7 +497,7 @@ fn a_dry_run_reads_what_would_have_been_written() {
     // Together at the end, a later statement cannot read it, and the dry run says so as the run would.
     let (code, _, said) = place.run(&["a.sql", "--dry-run"]);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("a.sql:2:1") && said.contains("appears at its end"), "{said}");
+    assert!(said.contains("a.sql:2:58") && said.contains("appears at its end"), "{said}");
     place.write("w.csv", "old\n1\n");
     assert!(place.run(&["a.sql", "--dry-run"]).2.contains("appears at its end"));
     assert!(place.run(&["a.sql", "--dry-run", "--publish", "each"]).2.contains("a.sql:2: planned"));

@@ -30,6 +30,11 @@ impl Moto {
         let serve = "import sys\nfrom moto.server import ThreadedMotoServer\n\
                      s = ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False)\ns.start()\n\
                      print(s.get_host_and_port()[1], flush=True)\nsys.stdin.read()\n";
+        Self::spawn(python, serve)
+    }
+
+    /// A server in Python, which prints its port.
+    fn spawn(python: PathBuf, serve: &str) -> Self {
         let mut child = Command::new(&python)
             .args(["-c", serve])
             .stdin(Stdio::piped())
@@ -81,6 +86,7 @@ impl Moto {
             .env("AWS_ALLOW_HTTP", "true")
             .env("AWS_ACCESS_KEY_ID", "k")
             .env("AWS_SECRET_ACCESS_KEY", SECRET)
+            .env("COMPTOIR_RETRIES", "1")
             .envs(environment.iter().copied());
         for (name, _) in environment.iter().filter(|(_, value)| value.is_empty()) {
             command.env_remove(name);
@@ -95,7 +101,46 @@ impl Moto {
     fn query(&self, place: &Place, sql: &str) -> (i32, String, String) {
         self.run(place, &["-q", "--format", "csv", "-c", sql], &[])
     }
+
+    /// A server in front of this one that answers some requests itself: a rule is a Python expression of the request's
+    /// `command` and `path` which gives a status, or what is false.
+    fn front(&self, rule: &str) -> Self {
+        let port = self.endpoint.rsplit(':').next().expect("a port");
+        let code = FRONT.replace("RULE", rule).replace("PORT", port);
+        Self::spawn(self.python.clone(), &code)
+    }
 }
+
+const FRONT: &str = r#"
+import http.client, http.server, sys, threading
+class H(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    def log_message(self, *a): pass
+    def answer(self, status, headers, body):
+        self.send_response(status)
+        for name, value in headers: self.send_header(name, value)
+        self.end_headers()
+        if self.command != 'HEAD': self.wfile.write(body)
+    def any(self):
+        command, path = self.command, self.path
+        sent = self.rfile.read(int(self.headers.get('Content-Length') or 0))
+        status = RULE
+        if status:
+            body = b'<Error><Code>InternalError</Code><Message>TOPSECRET</Message></Error>'
+            return self.answer(status, [('Content-Length', str(len(body)))], body)
+        c = http.client.HTTPConnection('127.0.0.1', PORT)
+        c.request(command, path, sent, dict(self.headers))
+        r = c.getresponse(); body = r.read()
+        drop = ('transfer-encoding', 'connection', 'content-length', 'server', 'date')
+        length = r.getheader('Content-Length') if command == 'HEAD' else str(len(body))
+        headers = [(n, v) for n, v in r.getheaders() if n.lower() not in drop]
+        self.answer(r.status, headers + [('Content-Length', length or '0')], body)
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = any
+s = http.server.ThreadingHTTPServer(('127.0.0.1', 0), H)
+print(s.server_address[1], flush=True)
+threading.Thread(target=s.serve_forever, daemon=True).start()
+sys.stdin.read()
+"#;
 
 impl Drop for Moto {
     fn drop(&mut self) {
@@ -116,7 +161,7 @@ fn a_bucket_is_read_as_a_folder_is() {
          put('latin.csv', 'name;x\\ncaf\\u00e9;1\\n'.encode('latin-1'))\n\
          put('bad.csv', b'id\\n1\\n2,3\\n')\nput('notes.txt', b'x')\nput('empty.csv', b'')\n\
          put('hive/day=2026-01-01/a.csv', b'v\\n1\\n')\nput('hive/day=2026-01-02/a.csv', b'v\\n5\\n')\n\
-         put('with space/a b.csv', b'v\\n7\\n')\nput('broken.parquet', b'PAR1 and no more')",
+         put('with space/a b.csv', b'v\\n7\\n')\nput('holes/a//b.csv', b'v')\nput('broken.parquet', b'PAR1 and no more')",
     );
     let parquet = "COPY (SELECT value AS v FROM generate_series(1, 1000)) TO 's3://shop/p.parquet'";
     assert_eq!(moto.query(&place, parquet).0, 0);
@@ -157,10 +202,13 @@ fn a_bucket_is_read_as_a_folder_is() {
         ("SELECT * FROM 's3://shop/broken.parquet'", 2, "cut short or damaged"),
         ("SELECT * FROM 'ftp://shop/a.csv'", 2, "there is no store for `ftp://`"),
         ("SELECT * FROM 's3://k:password@shop/a.csv'", 2, "holds a user or a password"),
+        ("SELECT * FROM 's3:///a.csv'", 2, "names no bucket"),
+        ("SELECT * FROM 's3://shop/holes/a/'", 2, "the name of an object in"),
     ] {
         let (found, _, error) = moto.query(&place, sql);
         assert_eq!(found, code, "{sql}: {error}");
         // The statement itself is drawn under its error, and is the user's own.
+        assert!(!error.contains("k:password"), "{error}");
         assert!(error.contains(said), "{sql} should say {said}: {error}");
     }
     let sql = ["-q", "-c", "SELECT * FROM 's3://shop/data/orders.csv'"];
@@ -176,6 +224,10 @@ fn a_bucket_is_read_as_a_folder_is() {
         ),
         (&[("AWS_ENDPOINT_URL", "http://127.0.0.1:1")], 3, "cannot be reached"),
         (&[("AWS_SECRET_ACCESS_KEY", "")], 2, "cannot be opened from what the environment says"),
+        (&[("AWS_ENDPOINT_URL", "localhost:9000")], 2, "`AWS_ENDPOINT_URL` is not the address"),
+        (&[("AWS_SESSION_TOKEN", "a\nb")], 2, "`AWS_SESSION_TOKEN` holds a blank"),
+        (&[("AWS_ALLOW_HTTP", "")], 2, "or set `AWS_ALLOW_HTTP=true`"),
+        (&[("COMPTOIR_RETRIES", "many")], 2, "`COMPTOIR_RETRIES` is a whole number"),
     ] {
         let (found, _, error) = moto.run(&place, &sql, environment);
         assert_eq!(found, code, "{environment:?}: {error}");
@@ -279,6 +331,116 @@ fn what_goes_to_a_bucket_appears_whole_or_not_at_all() {
     assert_eq!(code, 3, "{said}");
 }
 
+#[test]
+fn a_key_is_what_it_is() {
+    let moto = Moto::start();
+    let place = Place::new();
+    moto.boto(
+        "s.create_bucket(Bucket='shop')\n\
+         put = lambda key, body: s.put_object(Bucket='shop', Key=key, Body=body)\n\
+         put('ts/ts=10%3A00/a.csv', b'v\\n1\\n')\nput('ts/ts=a b/a.csv', b'v\\n2\\n')\n\
+         put('odd/a%20b.csv', b'v\\n1\\n')\nput('odd/c#1.csv', b'v\\n2\\n')\nput('odd/q?x.csv', b'v\\n4\\n')\nput('odd/s=1.csv', b'v\\n8\\n')\n\
+         put('null/k=1/a.csv', b'v\\n1\\n')\nput('null/k=__HIVE_DEFAULT_PARTITION__/a.csv', b'v\\n2\\n')",
+    );
+    let odd = "'é%#/? '";
+    let copy = format!(
+        "COPY (SELECT 1 AS v, {odd} AS k) TO 's3://shop/out/odd/' STORED AS PARQUET PARTITIONED BY (k)"
+    );
+    for sql in [&copy, &copy, "COPY (SELECT 3 AS v) TO 's3://shop/out/week#1.csv'"] {
+        let (code, _, said) = moto.query(&place, sql);
+        assert_eq!(code, 0, "{sql}: {said}");
+    }
+    assert!(moto.keys().contains(&"out/week#1.csv".to_string()));
+    for (sql, rows) in [
+        ("SELECT v FROM 's3://shop/ts/' WHERE ts = '10:00'", "1"),
+        ("SELECT v FROM 's3://shop/ts/' WHERE ts = 'a b'", "2"),
+        ("SELECT sum(v) FROM 's3://shop/odd/'", "15"),
+        ("SELECT v FROM 's3://shop/odd/a%20b.csv'", "1"),
+        ("SELECT v FROM 's3://shop/odd/c#1.csv'", "2"),
+        ("SELECT sum(v) FROM 's3://shop/null/' WHERE k IS NULL", "2"),
+        (&format!("SELECT v FROM 's3://shop/out/odd/' WHERE k = {odd}"), "1"),
+        ("SELECT v FROM 's3://shop/out/week#1.csv'", "3"),
+    ] {
+        let (code, out, said) = moto.query(&place, sql);
+        assert_eq!((code, out.lines().last()), (0, Some(rows)), "{sql}: {said}");
+    }
+    let (code, _, said) = moto.query(&place, "COPY (SELECT 1 AS v) TO 's3://shop/out/q?1.csv'");
+    assert!(code == 2 && said.contains("has a `?`"), "{said}");
+    // What a script has written under such a name stands, and is known again.
+    place.write("s.sql", "COPY (SELECT 1 AS a) TO 's3://shop/out/10%.csv';\n");
+    let script = || moto.run(&place, &["run", "s.sql", "--state", "st.json"], &[]);
+    assert_eq!(script().0, 0);
+    let (code, _, said) = script();
+    assert!(code == 0 && said.contains("1 of 1 statements skipped"), "{said}");
+    let (code, _, said) = moto.run(&place, &["run", "s.sql", "--state", "s3://shop/st.json"], &[]);
+    assert!(code == 2 && said.contains("a file on this machine"), "{said}");
+}
+
+#[test]
+fn an_upload_that_fails_or_is_stopped_leaves_nothing() {
+    let moto = Moto::start();
+    let place = Place::new();
+    moto.boto("s.create_bucket(Bucket='shop')");
+    let copy = |rows: u32| {
+        format!(
+            "COPY (SELECT value AS v, repeat('x', 1000) AS x FROM generate_series(1, {rows})) TO 's3://shop/out/big.csv'"
+        )
+    };
+    for (rule, code) in [
+        ("command in ('PUT', 'POST') and 403", 2),
+        ("'partNumber=2' in path and 500", 3),
+        ("'partNumber=2' in path and 403", 2),
+        ("command == 'POST' and 'uploadId' in path and 500", 3),
+        ("command == 'POST' and 'uploadId' in path and 200", 3),
+    ] {
+        let front = moto.front(rule);
+        let (found, _, said) = front.query(&place, &copy(25_000));
+        assert_eq!(found, code, "{rule}: {said}");
+        assert!(said.contains("out/big.csv"), "{said}");
+        assert!(!said.contains("uploadId") && !said.contains("TOPSECRET"), "{said}");
+        assert_eq!(moto.keys(), [""; 0], "{rule}");
+    }
+    // A folder of which only a part has appeared.
+    let folder = |p: u32| {
+        format!(
+            "COPY (SELECT value AS v, value % {p} AS p FROM generate_series(1, 30)) TO 's3://shop/out/h/' STORED AS PARQUET PARTITIONED BY (p)"
+        )
+    };
+    assert_eq!(moto.query(&place, &folder(2)).0, 0);
+    let before = moto.keys();
+    for rule in [
+        "command == 'PUT' and path.endswith('_manifest.json') and 500",
+        "command == 'PUT' and 'p%3D2' in path.replace('=', '%3D') and 500",
+    ] {
+        let (code, _, said) = moto.front(rule).query(&place, &folder(3));
+        assert_eq!(code, 3, "{rule}: {said}");
+        let mut keys = moto.keys();
+        // What was about to come stays written down for the next run.
+        keys.retain(|key| key != "out/h/_manifest.next.json");
+        assert_eq!(keys, before, "{rule}");
+    }
+    assert_eq!(moto.query(&place, &folder(2)).0, 0);
+    let before = moto.keys();
+    for signal in ["-INT", "-TERM"] {
+        let mut child = place
+            .command(&["-q", "-c", &copy(200_000_000)])
+            .env("AWS_ENDPOINT_URL", &moto.endpoint)
+            .env("AWS_ALLOW_HTTP", "true")
+            .env("AWS_ACCESS_KEY_ID", "k")
+            .env("AWS_SECRET_ACCESS_KEY", SECRET)
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        while !moto.keys().iter().any(|key| key.starts_with("UPLOAD")) {
+            assert!(child.try_wait().expect("asks").is_none(), "it has ended");
+        }
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().expect("kills").success());
+        assert_eq!(child.wait().expect("ends").code(), Some(130), "{signal}");
+        assert_eq!(moto.keys(), before, "{signal}");
+    }
+}
+
 /// A web server with byte ranges and nothing else, over one folder. Notes what it was asked.
 struct Web {
     address: String,
@@ -328,6 +490,10 @@ fn answer(stream: TcpStream, files: &[(&str, Vec<u8>)], asked: &Mutex<Vec<String
         let found = files.iter().find(|(name, _)| *name == words[1]);
         let (head, body) = match (words[1], found, range) {
             ("/busy.csv", ..) => ("503 Service Unavailable".to_string(), vec![]),
+            ("/nohead.csv", ..) if words[0] == "HEAD" => ("405 Not Allowed".to_string(), vec![]),
+            ("/noplace.csv", ..) => ("302 Found".to_string(), vec![]),
+            ("/circle.csv", ..) => ("302 Found\r\nLocation: /circle.csv".to_string(), vec![]),
+            ("/whole.csv", ..) => ("200 OK".to_string(), b"id,v\n1,2\n".to_vec()),
             ("/secret.csv", ..) => ("403 Forbidden".to_string(), b"key=TOPSECRET".to_vec()),
             (_, None, _) => ("404 Not Found".to_string(), vec![]),
             (_, Some((_, bytes)), Some(range)) if words[0] == "GET" => {
@@ -370,7 +536,8 @@ fn a_web_server_gives_files_and_ranges_of_them() {
     let web = Web::over(vec![("/a.csv", b"id,v\n1,2\n2,3\n".to_vec()), ("/p.parquet", parquet)]);
     let run = |sql: &str| {
         let sql = sql.replace("WEB", &web.address);
-        let out = place.command(&["-q", "--format", "csv", "-c", &sql]).output().expect("starts");
+        let mut command = place.command(&["-q", "--format", "csv", "-c", &sql]);
+        let out = command.env("COMPTOIR_RETRIES", "1").output().expect("starts");
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         (out.status.code().expect("ends"), text(out.stdout), text(out.stderr))
     };
@@ -400,6 +567,11 @@ fn a_web_server_gives_files_and_ranges_of_them() {
         ("SELECT * FROM 'WEB/*.csv'", 2, "lists nothing"),
         ("SELECT * FROM 'WEB/secret.csv'", 2, "refuses"),
         ("SELECT * FROM 'WEB/busy.csv'", 3, "503"),
+        ("SELECT * FROM 'WEB/nohead.csv'", 2, "answers no HEAD request"),
+        ("SELECT * FROM 'WEB/noplace.csv'", 2, "does not say where"),
+        ("SELECT * FROM 'WEB/circle.csv'", 2, "sends in a circle"),
+        ("SELECT * FROM 'WEB/whole.csv'", 2, "does not give parts of a file"),
+        ("SELECT * FROM 'WEB/a.csv?sig=1'", 2, "a signed address cannot be read"),
     ] {
         let (found, _, error) = run(sql);
         assert_eq!(found, code, "{sql}: {error}");
