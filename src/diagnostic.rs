@@ -40,7 +40,7 @@ fn draw(error: &Error, sql: &str, path: &str, renderer: Renderer) -> String {
 }
 
 /// A text in which a star stands for each character of an address's `user:password`.
-fn without_passwords(text: &str) -> String {
+pub(crate) fn without_passwords(text: &str) -> String {
     let (mut shown, mut rest) = (String::new(), text);
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);

@@ -404,9 +404,10 @@ async fn run_job(engine: &Engine, run: Run, output: &Output, config: &Config) ->
     }
     let report = match read_all(&run.files) {
         Ok(sources) => job::run(engine, &sources, &options, output).await,
-        Err((path, error)) => {
-            say(&comptoir::diagnostic::render(&error, "", ""));
-            Report::of_failure(&path, &error)
+        Err(unread) => {
+            let (path, error) = unread.as_ref();
+            say(&comptoir::diagnostic::render(error, "", ""));
+            Report::of_failure(path, error)
         }
     };
     if let Some(token) = &token {
@@ -428,7 +429,7 @@ async fn run_job(engine: &Engine, run: Run, output: &Output, config: &Config) ->
     }
 }
 
-fn read_all(files: &[PathBuf]) -> Result<Vec<Source>, (String, Error)> {
+fn read_all(files: &[PathBuf]) -> Result<Vec<Source>, Box<(String, Error)>> {
     let read = |file: &PathBuf| {
         let path = file.to_string_lossy().into_owned();
         let text = if path == "-" { typed_in() } else { std::fs::read_to_string(file) };
@@ -436,7 +437,7 @@ fn read_all(files: &[PathBuf]) -> Result<Vec<Source>, (String, Error)> {
             Ok(text) => Ok(Source { path, text: script::unmarked(text) }),
             Err(e) => {
                 let error = Error::usage(format!("cannot read `{path}`: {e}"));
-                Err((path, error))
+                Err(Box::new((path, error)))
             }
         }
     };

@@ -77,7 +77,7 @@ impl TableProviderFactory for Factory {
         }
         let paths: Vec<PathBuf> =
             locations.iter().map(|location| path_of(location)).collect::<Result<_>>()?;
-        // A table may be declared over a folder that is still empty, to be filled by INSERT.
+        // A table may be declared over a folder that is still empty, to be filled by `COPY`.
         let empty_folder = |path: &PathBuf| {
             path.is_dir() && discover::source(path, &TableOptions::default()).is_err()
         };

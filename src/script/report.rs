@@ -6,6 +6,7 @@
 use datafusion::common::Span;
 use serde_json::{Value, json};
 
+use crate::diagnostic::without_passwords;
 use crate::error::{Error, Kind};
 use crate::sink::Published;
 
@@ -85,7 +86,7 @@ impl Entry {
         Self {
             path: path.to_string(),
             span,
-            text: text.to_string(),
+            text: without_passwords(text),
             assertion: false,
             status: Status::Passed,
             message: None,
@@ -189,5 +190,16 @@ impl Report {
     /// GitHub's step summary, in markdown.
     pub fn summary(&self) -> String {
         github::summary(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_keeps_no_password() {
+        let entry = Entry::new("a.sql", None, "SELECT * FROM 's3://k:secret@shop/a.csv'");
+        assert_eq!(entry.text, "SELECT * FROM 's3://********@shop/a.csv'");
     }
 }
