@@ -51,8 +51,9 @@ pub use failure::explain_failure;
 pub use options::{Columns, Compression, Format, TableOptions, Words};
 pub(crate) use real_path::real_path;
 pub use stamp::{Stamp, Stamped};
-pub(crate) use stamp::{overlap, place_of, places_read, shown as shown_place, stamp};
-pub(crate) use written::{Written, would_find, written_for};
+pub(crate) use stamp::{overlap, place_at, place_of, shown as shown_place, stamp};
+pub(crate) use view::NULL_FOLDER;
+pub(crate) use written::{Written, places_meant, reads};
 
 use crate::error::{Error, Result};
 use discover::{Found, Source, shown};
@@ -299,14 +300,10 @@ fn register(ctx: &SessionContext, ready: Vec<Ready>) -> Result<Vec<String>> {
 
 /// A path on this machine's file system; `None` for an address elsewhere.
 pub(crate) fn local_path(text: &str) -> Option<PathBuf> {
-    if let Some((scheme, _)) = text.split_once("://") {
-        return if scheme == "file" {
-            url::Url::parse(text).ok()?.to_file_path().ok()
-        } else {
-            None
-        };
+    if text.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("file:/")) {
+        return url::Url::parse(text).ok()?.to_file_path().ok();
     }
-    Some(PathBuf::from(text))
+    (!text.contains("://")).then(|| PathBuf::from(text))
 }
 
 /// A path on this machine, or an address in a store.

@@ -234,13 +234,9 @@ impl Engine {
     }
 
     /// Forgets everything that has waited.
-    pub fn discard(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
-            for output in held.map_or(vec![], |held| held.take()) {
-                output.abort().await;
-            }
-        })
+    pub fn discard(&self) {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(held.map(|held| held.take()));
     }
 
     /// The most memory that operators have held since the last time this was asked, in bytes; what flows between them
@@ -271,23 +267,10 @@ impl Engine {
         if targets.is_empty() {
             return Ok(());
         }
-        let places = catalog::places_read(plan);
-        for written in catalog::written_for(&self.ctx, &places) {
-            if let Some(target) = targets.iter().find(|t| catalog::would_find(&written, t)) {
-                return Err(catalog::planned::appears_at_the_end(&target.display().to_string()));
-            }
-        }
-        for place in places.iter().filter(|p| catalog::store::is_remote(p)) {
-            let waits =
-                |target: &&std::path::PathBuf| catalog::overlap(place, &target.to_string_lossy());
-            if let Some(target) = targets.iter().find(waits) {
-                return Err(catalog::planned::appears_at_the_end(&target.display().to_string()));
-            }
-        }
-        for read in catalog::paths_read(plan) {
-            if let Some(target) =
-                targets.iter().find(|t| read.starts_with(t) || t.starts_with(&read))
-            {
+        let places = catalog::places_meant(&self.ctx, plan);
+        for target in &targets {
+            let place = catalog::place_at(target)?;
+            if places.iter().any(|read| catalog::reads(read, &place)) {
                 return Err(catalog::planned::appears_at_the_end(&target.display().to_string()));
             }
         }

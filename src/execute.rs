@@ -154,7 +154,7 @@ impl Rows {
                     // The writers stop with the stream, and give back what they were sending.
                     self.stream =
                         Box::pin(EmptyRecordBatchStream::new(SchemaRef::clone(&self.schema)));
-                    staging.store.discard_all().await;
+                    staging.store.discard();
                     if let Some(failure) = staging.store.failure() {
                         return Err(failure);
                     }
@@ -279,7 +279,9 @@ mod tests {
         let url = |target| staged_url(target, "s").map(|(_, url)| url);
         assert_eq!(url("/tmp/a b.csv").as_deref(), Some("s:///tmp/a%20b.csv"));
         assert_eq!(url("/tmp/none/").as_deref(), Some("s:///tmp/none/"));
-        assert_eq!(url("file:///tmp/x.parquet").as_deref(), Some("s:///tmp/x.parquet"));
+        for target in ["file:///tmp/x.parquet", "FILE:///tmp/x.parquet", "file:/tmp/x.parquet"] {
+            assert_eq!(url(target).as_deref(), Some("s:///tmp/x.parquet"), "{target}");
+        }
         assert_eq!(staged_url("s3://bucket/x.parquet", "s"), None);
     }
 

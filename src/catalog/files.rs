@@ -3,8 +3,8 @@
 
 //! Files and folders, on this machine or in a store. The rest of the catalog does not ask which.
 //!
-//! A path in a store is its address, `s3://bucket/folder/a.csv`, see [`store`]; that of a folder ends in a slash, see [`settled`]. Names
-//! are cut and joined as those of this machine are.
+//! A path in a store is its address, `s3://bucket/folder/a.csv`, see [`store`]; that of a folder ends in a slash, see
+//! [`settled`]. Names are cut and joined as those of this machine are.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

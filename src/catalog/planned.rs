@@ -54,12 +54,10 @@ impl Planned {
     pub(crate) fn refuse_waiting(&self, places: &[String]) -> Result<()> {
         let targets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = targets.iter().filter(|t| t.waits);
-        let reads = |place: &String, target: &str| {
-            let file = super::local_path(target);
-            stamp::overlap(place, target)
-                || file.is_some_and(|file| written::would_find(place, &file))
-        };
-        match waiting.into_iter().find(|t| places.iter().any(|place| reads(place, &t.place))) {
+        match waiting
+            .into_iter()
+            .find(|t| places.iter().any(|place| written::reads(place, &t.place)))
+        {
             Some(target) => Err(appears_at_the_end(&stamp::shown(&target.place))),
             None => Ok(()),
         }

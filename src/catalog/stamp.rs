@@ -3,7 +3,7 @@
 
 //! What lies at a place, told by names, sizes, times and tags, so that a later run can see whether it is still the same.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::listing::{ListingTable, ListingTableUrl};
@@ -77,7 +77,7 @@ impl Stamped {
 }
 
 /// Where a plan reads files, in order.
-pub(crate) fn places_read(plan: &LogicalPlan) -> Vec<String> {
+pub(super) fn places_read(plan: &LogicalPlan) -> Vec<String> {
     let mut places = vec![];
     // The closure never fails.
     let _ = plan.apply_with_subqueries(|node| {
@@ -99,11 +99,24 @@ pub(crate) fn place_of(target: &str) -> Result<String> {
     if store::is_remote(target) {
         return Ok(store::shown(&store::parse(target)?));
     }
-    let wrong = || Error::usage(format!("`{target}` cannot be written as a URL"));
-    let path = super::real_path(&super::local_path(target).ok_or_else(wrong)?);
-    let folder = target.ends_with('/') || path.is_dir();
-    let url = if folder { Url::from_directory_path(path) } else { Url::from_file_path(path) };
-    Ok(url.map_err(|()| wrong())?.to_string())
+    let path = super::local_path(target).ok_or_else(|| no_url(target))?;
+    let folder = target.ends_with('/');
+    let place = place_at(&super::real_path(&path))?;
+    Ok(if folder && !place.ends_with('/') { place + "/" } else { place })
+}
+
+/// The URL of an output: its path, without links, or its address.
+pub(crate) fn place_at(target: &Path) -> Result<String> {
+    if super::files::is_remote(target) {
+        return Ok(target.display().to_string());
+    }
+    let folder = target.is_dir();
+    let url = if folder { Url::from_directory_path(target) } else { Url::from_file_path(target) };
+    Ok(url.map_err(|()| no_url(&target.display().to_string()))?.to_string())
+}
+
+fn no_url(target: &str) -> Error {
+    Error::usage(format!("`{target}` cannot be written as a URL"))
 }
 
 /// Whether one of two places lies in the other, or they are the same.

@@ -72,9 +72,6 @@ pub(super) async fn survey(
     extra: Extra,
 ) -> Result<Surveyed> {
     let (format, compression) = one_kind(&source)?;
-    if let Some(written) = state.config().get_extension::<Written>() {
-        written.note(&source.origin, source.files.iter().map(|file| file.path.as_path()));
-    }
     if let Some(option) = options.csv_only()
         && format != Format::Csv
     {
@@ -161,6 +158,10 @@ impl Surveyed {
         let schema = Schema::new_with_metadata(fields, merged.metadata().clone());
         let (format, in_file, by_format) = self.reader(&schema)?;
         let urls = self.urls(state, reference)?;
+        if let Some(written) = state.config().get_extension::<Written>() {
+            let places = urls.iter().map(|url| store::origin(url.get_url()));
+            written.note(&self.source.origin, self.source.folder, places.collect());
+        }
         let mut options = ListingOptions::new(format)
             .with_file_extension("")
             .with_table_partition_cols(partitions.iter().map(Partition::in_names).collect());

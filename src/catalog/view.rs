@@ -157,8 +157,8 @@ fn typed(
     if text.get_type(scan)? == *data_type { Ok(text) } else { Ok(cast(text, data_type.clone())) }
 }
 
-/// The folder in which writers put the rows whose key is NULL.
-pub(super) const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
+/// What Hive, Spark and DuckDB call the folder of the rows whose key is NULL.
+pub(crate) const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// The value of a folder's name, which the engine gives as text.
 ///

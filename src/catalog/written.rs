@@ -7,41 +7,57 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 
-use super::{discover, files, real_path, stamp};
+use super::{discover, files, real_path, stamp, store};
 
-/// The places that a session's tables were found at, as written, and the files that were found there.
+/// What a session's tables were found by, as written, and the places that were found.
 #[derive(Debug, Default)]
-pub(crate) struct Written(Mutex<BTreeMap<PathBuf, Vec<String>>>);
+pub(crate) struct Written(Mutex<BTreeMap<PathBuf, Found>>);
+
+#[derive(Debug)]
+struct Found {
+    /// Whether it was a folder, all of whose files are the table.
+    folder: bool,
+    places: Vec<String>,
+}
 
 /// What begins a place that is told as it was written.
 const AS_WRITTEN: &str = "written:";
 
 impl Written {
-    pub(super) fn note<'a>(&self, origin: &Path, found: impl Iterator<Item = &'a Path>) {
+    pub(super) fn note(&self, origin: &Path, folder: bool, places: Vec<String>) {
         let origin = match files::is_remote(origin) {
             true => origin.to_path_buf(),
             false => std::path::absolute(origin).unwrap_or_else(|_| origin.to_path_buf()),
         };
-        let found = found.filter_map(|file| Some(files::url(file, false).ok()?.to_string()));
-        let found = found.collect();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(origin, found);
+        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        written.insert(origin, Found { folder, places });
     }
 }
 
-/// What was written to read the files at some places, as places; those that can mean nothing else are left out.
-pub(crate) fn written_for(ctx: &SessionContext, places: &[String]) -> Vec<String> {
-    let Some(written) = ctx.copied_config().get_extension::<Written>() else { return vec![] };
+impl Found {
+    /// Whether what was written can lead nowhere else: to one place, and through no link.
+    fn is_fixed(&self, origin: &Path) -> bool {
+        files::url(origin, self.folder).is_ok_and(|url| self.places == [store::origin(&url)])
+            && (files::is_remote(origin) || real_path(origin) == origin)
+    }
+}
+
+/// The places that a plan reads, and what was written to find them where that may lead to others tomorrow.
+pub(crate) fn places_meant(ctx: &SessionContext, plan: &LogicalPlan) -> Vec<String> {
+    let mut places = stamp::places_read(plan);
+    let Some(written) = ctx.copied_config().get_extension::<Written>() else { return places };
     let written = written.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let read = |file: &String| places.iter().any(|place| stamp::overlap(place, file));
-    let meant = written.iter().filter(|(origin, found)| {
-        let fixed = files::url(origin, false)
-            .is_ok_and(|url| found.as_slice() == [url.to_string()])
-            && (files::is_remote(origin) || real_path(origin) == **origin);
-        !fixed && found.iter().any(read)
-    });
-    meant.map(|(origin, _)| format!("{AS_WRITTEN}{}", origin.display())).collect()
+    let read = |found: &String| places.iter().any(|place| stamp::overlap(place, found));
+    let meant: Vec<String> = written
+        .iter()
+        .filter(|(origin, found)| found.places.iter().any(read) && !found.is_fixed(origin))
+        .map(|(origin, _)| format!("{AS_WRITTEN}{}", origin.display()))
+        .collect();
+    places.extend(meant);
+    places
 }
 
 /// The path of a place that is told as it was written.
@@ -62,7 +78,14 @@ pub(super) fn found(path: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Whether what is written for some places would find a file that is not there yet.
-pub(crate) fn would_find(place: &str, file: &Path) -> bool {
-    path_of(place).is_some_and(|path| discover::is_pattern(path) && discover::fits(path, file))
+/// Whether whoever reads a place reads what lies, or will lie, at another.
+pub(crate) fn reads(place: &str, other: &str) -> bool {
+    match path_of(place) {
+        Some(path) if discover::is_pattern(path) => {
+            super::local_path(other).is_some_and(|file| discover::fits(path, &file))
+        }
+        // The places that it led to are places read as well.
+        Some(_) => false,
+        None => stamp::overlap(place, other),
+    }
 }

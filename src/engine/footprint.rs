@@ -62,9 +62,7 @@ impl Engine {
             return Ok(());
         }
         let mut found = Footprint::default();
-        let mut places = catalog::places_read(plan);
-        places.extend(catalog::written_for(&self.ctx, &places));
-        for place in places {
+        for place in catalog::places_meant(&self.ctx, plan) {
             found.reads.push(catalog::stamp(&self.ctx, &place).await?);
         }
         plan.apply_with_subqueries(|node| {

@@ -57,9 +57,7 @@ impl Engine {
             let reads = catalog::paths_read(&plan);
             let planned = self.ctx.copied_config().get_extension::<Planned>();
             if let Some(planned) = &planned {
-                let mut places = catalog::places_read(&plan);
-                places.extend(catalog::written_for(&self.ctx, &places));
-                planned.refuse_waiting(&places)?;
+                planned.refuse_waiting(&catalog::places_meant(&self.ctx, &plan))?;
             }
             let writes = match &plan {
                 LogicalPlan::Copy(copy) => Some(copy.output_url.clone()),

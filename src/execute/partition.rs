@@ -10,10 +10,8 @@ use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::logical_expr::dml::CopyTo;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, lit};
 
+use crate::catalog::NULL_FOLDER;
 use crate::error::{Error, Result};
-
-/// What Hive, Spark and DuckDB call the folder of the rows without a value.
-const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// The same statement with the keys as text, which is all that the name of a folder can hold: the writer knows few types
 /// and takes NULL for 0, false or nothing.
@@ -30,7 +28,7 @@ pub(super) fn with_written_keys(copy: CopyTo) -> Result<CopyTo> {
     let columns = schema.iter().map(|(relation, field)| {
         let column = Expr::from((relation, field));
         match is_key(field.name()) {
-            true => coalesce(vec![cast(column, DataType::Utf8), lit(NULL)])
+            true => coalesce(vec![cast(column, DataType::Utf8), lit(NULL_FOLDER)])
                 .alias_qualified(relation.cloned(), field.name()),
             false => column,
         }

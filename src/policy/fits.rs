@@ -14,18 +14,15 @@ use datafusion::prelude::SessionContext;
 use super::declarations::{self, Declarations, Owner};
 use super::guarded::{self, Guarded};
 use super::{Policy, persons, rows, statements};
-use crate::catalog::real_path;
+use crate::catalog::{local_path, real_path};
 use crate::error::{Error, Result};
 
 impl Policy {
     /// Refuses a target that would overwrite what the policy protects.
     pub(super) fn may_write(&self, target: &str) -> Result<()> {
-        let path = match url::Url::parse(target) {
-            Ok(url) if url.scheme() == "file" => url.to_file_path().ok(),
-            Ok(_) => None,
-            Err(_) => std::path::absolute(target).ok(),
-        };
-        let Some(path) = path else { return Ok(()) };
+        // As whoever writes it understands it: `x:/../customers.parquet` is a path, and no address.
+        let Some(path) = local_path(target) else { return Ok(()) };
+        let path = std::path::absolute(path)?;
         let real = real_path(&path);
         match self.paths.iter().any(|p| real.starts_with(p) || p.starts_with(&real)) {
             true => Err(statements::protected(&path.display().to_string(), "written to")),

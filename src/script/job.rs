@@ -318,7 +318,7 @@ impl Job<'_> {
         let waiting = held.as_ref().map_or(0, |held| held.targets().len());
         let state = self.state.take();
         if self.report.failure.is_some() && held.is_some() {
-            self.engine.discard().await;
+            self.engine.discard();
             if waiting > 0 {
                 (self.output.remark)(&format!(
                     "nothing was published: {waiting} outputs are dropped"

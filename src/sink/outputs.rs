@@ -130,19 +130,6 @@ impl Output {
         }
     }
 
-    /// Forgets it, also where it has been sent.
-    pub(crate) async fn abort(self) {
-        match self {
-            Output::File(_) | Output::Folder { .. } | Output::Sent { .. } => {}
-            Output::Object(object) => object.abort().await,
-            Output::Objects(folder) => {
-                for object in folder.objects {
-                    object.abort().await;
-                }
-            }
-        }
-    }
-
     async fn prepare(self) -> Result<Ready> {
         Ok(match self {
             Output::File(file) => Ready::File(file.prepare()?),
@@ -196,21 +183,10 @@ pub async fn publish(outputs: Vec<Output>) -> Result<Vec<Published>> {
     let targets: Vec<&Path> = outputs.iter().map(Output::target).collect();
     let _alone = Lock::beside(&targets).await?;
     let mut ready: Vec<(Published, Ready)> = vec![];
-    let mut waiting = outputs.into_iter();
-    while let Some(output) = waiting.next() {
+    // What has been sent is aborted where it is dropped.
+    for output in outputs {
         let published = Published { path: output.target().to_path_buf(), bytes: output.bytes() };
-        match output.prepare().await {
-            Ok(output) => ready.push((published, output)),
-            Err(error) => {
-                for (_, mut output) in ready {
-                    output.abort().await;
-                }
-                for output in waiting {
-                    output.abort().await;
-                }
-                return Err(error);
-            }
-        }
+        ready.push((published, output.prepare().await?));
     }
     // First what goes over the network, which is what may still fail.
     let mut sent: Vec<String> = vec![];
@@ -221,15 +197,10 @@ pub async fn publish(outputs: Vec<Output>) -> Result<Vec<Published>> {
             Some(Output::Objects(folder)) => folder.publish().await,
             _ => Ok(()),
         };
-        if let Err(error) = done {
-            for (_, output) in &mut ready {
-                output.abort().await;
-            }
-            return Err(match sent.is_empty() {
-                true => error,
-                false => error.note(format!("{} had been replaced before", sent.join(", "))),
-            });
-        }
+        done.map_err(|error| match sent.is_empty() {
+            true => error,
+            false => error.note(format!("{} had been replaced before", sent.join(", "))),
+        })?;
         sent.push(format!("`{}`", ready[i].0.path.display()));
     }
     // Nothing but renames stands in this loop, so that it takes microseconds.
@@ -265,14 +236,6 @@ impl Ready {
             Ready::File(file) => file.swap(),
             Ready::Folder(folder) => folder.swap(),
             Ready::Sent(_) => Ok(()),
-        }
-    }
-
-    async fn abort(&mut self) {
-        if let Ready::Sent(output) = self
-            && let Some(output) = output.take()
-        {
-            output.abort().await;
         }
     }
 

@@ -215,11 +215,6 @@ impl Object {
         };
         done.map_err(|error| self.target.failed(&error))
     }
-
-    /// Forgets it, here and in the store.
-    pub(super) async fn abort(self) {
-        drop(self);
-    }
 }
 
 /// Parts of this size: at least 5 MiB are asked for, and ten thousand of these are 80 GiB.

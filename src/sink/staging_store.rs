@@ -55,22 +55,14 @@ impl StagingStore {
         std::mem::take(&mut *remote.finished.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Forgets every file of the statement. What its writers were still sending is aborted as they stop.
-    pub async fn discard_all(&self) {
-        self.discard();
-        for object in self.take_objects() {
-            object.abort().await;
-        }
-    }
-
     /// The files that are finished.
     pub(crate) fn take(&self) -> Vec<StagedFile> {
         std::mem::take(&mut *self.finished.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Forgets every file of the statement.
+    /// Forgets every file of the statement. What its writers were still sending is aborted as they stop.
     pub fn discard(&self) {
-        self.finished.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        drop((self.take(), self.take_objects()));
     }
 
     /// Why writing failed, if it did.

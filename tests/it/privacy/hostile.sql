@@ -345,7 +345,13 @@ CREATE UNBOUNDED EXTERNAL TABLE theft4 (email VARCHAR) STORED AS CSV LOCATION '{
 COPY (SELECT 1 AS x) TO '{dir}/not-there/../customers.parquet'
 
 -- PRIV002
+COPY (SELECT 1 AS x) TO 'x:/../../../../../../../../..{dir}/customers.parquet'
+
+-- PRIV002
 COPY (SELECT 1 AS x) TO 'file://{dir}/%63ustomers.parquet'
+
+-- PRIV002
+COPY (SELECT 1 AS x) TO 'FILE:{dir}/customers.parquet'
 
 -- PRIV002
 COPY (SELECT 1 AS x) TO '{dir}/' STORED AS PARQUET
