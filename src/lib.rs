@@ -70,6 +70,7 @@ pub mod script;
 #[cfg(feature = "serve")]
 pub mod serve;
 pub mod session;
+pub mod signals;
 pub mod sink;
 pub mod statement;
 

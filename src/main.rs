@@ -14,6 +14,7 @@ use comptoir::script::job::{self, Source};
 use comptoir::script::report::{self, Report};
 use comptoir::script::state::StateOptions;
 use comptoir::script::{self, Failure, Output};
+use comptoir::signals::Signals;
 use comptoir::sink::{Format, Out, StagedFile};
 use comptoir::{Engine, Error, demo};
 
@@ -246,32 +247,24 @@ fn start(cli: Cli) -> Result<(), End> {
         let ended = match interactive {
             // The prompt has its own answer to Ctrl-C: it keeps the session.
             true => go(cli, config).await,
-            false => tokio::select! {
-                ended = go(cli, config) => ended,
-                () = asked_to_stop() => Err(Error::interrupted().into()),
-            },
+            false => {
+                let mut signals = Signals::new()?;
+                tokio::select! {
+                    ended = go(cli, config) => ended,
+                    () = signals.next() => Err(Error::interrupted().into()),
+                }
+            }
         };
         // An upload that was given up leaves nothing in its store; who is in a hurry asks twice.
+        let mut signals = Signals::new()?;
         tokio::select! {
             () = comptoir::sink::aborted() => ended,
-            () = asked_to_stop() => ended,
+            () = signals.next() => ended,
         }
     });
     // A query that is still at work on another thread is left behind, not waited for.
     runtime.shutdown_background();
     ended
-}
-
-/// Ctrl-C, or what a machine says that goes down.
-async fn asked_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        },
-        Err(_) => drop(tokio::signal::ctrl_c().await),
-    }
 }
 
 async fn go(cli: Cli, mut config: Config) -> Result<(), End> {

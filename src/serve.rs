@@ -61,6 +61,7 @@ use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::policy::{Rights, Who};
+use crate::signals::Signals;
 use settings::{Settings, Tls};
 
 /// The largest message that a client may send.
@@ -264,30 +265,5 @@ async fn sweep(server: Arc<Server>) {
         tokio::time::sleep(SWEEP).await;
         server.sessions.sweep();
         server.once.sweep();
-    }
-}
-
-/// The signals that ask a server to stop.
-struct Signals {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self> {
-        Ok(Self {
-            #[cfg(unix)]
-            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        #[cfg(unix)]
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = self.terminate.recv() => {}
-        }
-        #[cfg(not(unix))]
-        let _ = tokio::signal::ctrl_c().await;
     }
 }
