@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: The Comptoir authors
 
-//! Where outputs land: at the place that was named, with every row, and nowhere else.
+//! Where outputs land: at the place that was named, with every row, and nowhere else, whenever the program is killed.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::script::Place;
 
@@ -177,4 +179,172 @@ fn rows_are_not_added_to_files() {
         assert!(said.contains("a failure would leave some of the rows"), "{said}");
     }
     assert_eq!(place.files().len(), 2);
+}
+
+#[test]
+fn a_script_does_not_read_the_old_content_of_what_it_writes() {
+    let place = Place::new();
+    place.write("a.sql", "COPY (SELECT 2 AS a) TO 'a.csv'; SELECT a FROM 'a.csv';");
+    let (code, _, said) = place.run(&["a.sql"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("is written earlier in this script"), "{said}");
+    place.write("a.csv", "a\n1\n");
+    let (code, out, said) = place.run(&["a.sql"]);
+    assert_eq!((code, out.as_str()), (1, ""), "{said}");
+    assert!(said.contains("appears at its end") && said.contains("--publish each"), "{said}");
+    assert_eq!(place.run(&["a.sql", "--publish", "each"]).1, "a\n2\n");
+    // However it is written, and where a pattern would find it.
+    fs::create_dir(place.path("real")).expect("creates");
+    symlink(place.path("real"), place.path("link")).expect("links");
+    place.write("real/x.csv", "a\n1\n");
+    for (target, read) in [("link/x.csv", "link/x.csv"), ("real/y.csv", "link/*.csv")] {
+        place.write(
+            "c.sql",
+            &format!("COPY (SELECT 2 AS a) TO '{target}'; SELECT a FROM '{read}';"),
+        );
+        for arguments in [&["c.sql"][..], &["c.sql", "--dry-run"]] {
+            let (code, out, said) = place.run(arguments);
+            assert_eq!((code, out.as_str()), (1, ""), "{read} {said}");
+        }
+    }
+    // Before it is written the old content is the right one.
+    place
+        .write("b.sql", "SELECT a FROM 'a.csv'; COPY (SELECT a + 1 AS a FROM 'a.csv') TO 'a.csv';");
+    assert_eq!(
+        (place.run(&["b.sql"]).1.as_str(), place.read("a.csv").as_str()),
+        ("a\n2\n", "a\n3\n")
+    );
+}
+
+#[test]
+fn a_folder_is_replaced_by_its_own_script_only() {
+    let place = Place::new();
+    place.write(
+        "a.sql",
+        "PARAMETER d DATE; COPY (SELECT value AS v FROM generate_series(1, 3)) TO 'sales/day=' || $d || '/' STORED AS CSV;",
+    );
+    for day in ["2026-01-01", "2026-01-02", "2026-01-02"] {
+        let (code, _, said) = place.run(&["a.sql", "-p", &format!("d={day}")]);
+        assert_eq!(code, 0, "{said}");
+    }
+    place.write("b.sql", "SELECT day, count(*) AS n FROM 'sales/' GROUP BY day ORDER BY day;");
+    assert_eq!(place.run(&["b.sql"]).1, "day,n\n2026-01-01,3\n2026-01-02,3\n");
+    place.write("sales/day=2026-01-02/mine.csv", "v\n9\n");
+    let (code, _, said) = place.run(&["a.sql", "-p", "d=2026-01-02"]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("mine.csv") && said.contains("not written by Comptoir"), "{said}");
+    assert_eq!(place.run(&["b.sql"]).1, "day,n\n2026-01-01,3\n2026-01-02,4\n");
+    // A run without rows leaves none of the run before.
+    place.write(
+        "d.sql",
+        "PARAMETER n BIGINT DEFAULT 2; CREATE TABLE t AS SELECT value AS v, value % 2 AS p FROM generate_series(1, $n);\n\
+         COPY t TO 'f/' STORED AS CSV; COPY t TO 'g/' STORED AS PARQUET PARTITIONED BY (p); COPY t TO 'h.csv';",
+    );
+    let outputs = || -> Vec<String> {
+        let written = |f: &String| f.starts_with("f/") || f.starts_with("g/");
+        place.files().into_iter().filter(written).collect()
+    };
+    for (run, count) in [(&["d.sql"][..], 5), (&["d.sql", "-p", "n=0"], 2), (&["d.sql"], 5)] {
+        let (code, _, said) = place.run(run);
+        assert_eq!((code, outputs().len()), (0, count), "{said} {:?}", outputs());
+    }
+}
+
+#[test]
+fn a_full_disk_is_a_limit_and_no_mistake() {
+    let place = Place::new();
+    place.write(
+        "a.sql",
+        "COPY (SELECT value, random() AS r FROM generate_series(1, 300000)) TO 'a.csv';",
+    );
+    // The largest file that this shell and its children may write; the signal would otherwise end them.
+    let program = env!("CARGO_BIN_EXE_comptoir");
+    place.write("o.sql", "SELECT value, random() AS r FROM generate_series(1, 300000);");
+    for arguments in ["a.sql", "o.sql --output o.csv", "o.sql --output o.parquet"] {
+        let limited = format!("trap '' XFSZ; ulimit -f 100; exec '{program}' run {arguments}");
+        let out = Command::new("sh").args(["-c", &limited]).current_dir(place.path("")).output();
+        let out = out.expect("the program starts");
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(4), "{arguments} {said}");
+        assert!(said.contains("make room on the disk"), "{said}");
+        assert_eq!(place.files().len(), 2);
+    }
+    // What may be spilled.
+    place.write(
+        "b.sql",
+        "SET datafusion.runtime.max_temp_directory_size = '1M';\n\
+         COPY (SELECT value, random() AS r FROM generate_series(1, 3000000) ORDER BY r) TO 'b.parquet';",
+    );
+    let (code, _, said) = place.run(&["b.sql", "--memory-limit", "40MB"]);
+    assert_eq!(code, 4, "{said}");
+}
+
+/// What each output of a generation holds.
+const ROWS: usize = 5_000;
+
+/// The generation of an output, which must be one, and whole.
+fn generation(place: &Place, output: &str) -> String {
+    let texts: Vec<String> = match output.ends_with('/') {
+        false => vec![place.read(output)],
+        true => place
+            .files()
+            .iter()
+            .filter(|f| f.starts_with(output) && f.ends_with(".csv"))
+            .map(|f| place.read(f))
+            .collect(),
+    };
+    let lines: Vec<&str> = texts.iter().flat_map(|t| t.lines().skip(1)).collect();
+    assert_eq!(lines.len(), ROWS, "{output}");
+    let found: BTreeSet<&str> =
+        lines.iter().map(|l| l.split(',').next().unwrap_or_default()).collect();
+    assert_eq!(found.len(), 1, "{output} holds rows of several runs: {found:?}");
+    found.into_iter().next().unwrap_or_default().to_string()
+}
+
+#[cfg(unix)]
+#[test]
+fn killed_at_any_moment_every_output_is_whole() {
+    let place = Place::new();
+    let rows =
+        format!("SELECT $g AS g, value AS v, value % 7 AS p FROM generate_series(1, {ROWS})");
+    place.write(
+        "a.sql",
+        &format!(
+            "PARAMETER g INTEGER; COPY ({rows}) TO 'a.csv'; COPY ({rows}) TO 'b/' STORED AS CSV PARTITIONED BY (p);\n\
+             COPY ({rows}) TO 'c/d.csv'; ASSERT true;"
+        ),
+    );
+    let outputs = ["a.csv", "b/", "c/d.csv"];
+    let (code, _, said) = place.run(&["a.sql", "-p", "g=0"]);
+    assert_eq!(code, 0, "{said}");
+    let whole = place.files().len();
+    let start = std::time::Instant::now();
+    assert_eq!(place.run(&["a.sql", "-p", "g=0"]).0, 0);
+    let takes = u64::try_from(start.elapsed().as_millis()).expect("is short");
+    let mut seen = BTreeSet::new();
+    for run in 1..=16_u64 {
+        let mut child = place
+            .command(&["run", "a.sql", "-q", "-p", &format!("g={run}")])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        // Most of the time goes by before anything is written: the moments lie close together where outputs appear.
+        let late = takes * 7 / 10 + takes * (run * 7919 % 13) / 26;
+        let moment = if run % 4 == 0 { takes * run / 16 } else { late };
+        std::thread::sleep(Duration::from_millis(moment));
+        // On Unix this is SIGKILL.
+        child.kill().expect("can be killed");
+        child.wait().expect("ends");
+        for output in outputs {
+            seen.insert(generation(&place, output));
+        }
+    }
+    let (code, _, said) = place.run(&["a.sql", "-p", "g=99"]);
+    assert_eq!(code, 0, "{said}");
+    for output in outputs {
+        assert_eq!(generation(&place, output), "99", "after {seen:?}");
+    }
+    // The last run has swept what the killed ones left.
+    assert_eq!(place.files().len(), whole, "{:?}", place.files());
 }

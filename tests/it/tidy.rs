@@ -122,6 +122,7 @@ fn names_are_unique_and_shadow_nothing() {
 /// The rooms in the order of the flow: a room may use those before it, never those after it.
 const ROOMS: &[&str] = &[
     "error",
+    "signals",
     "diagnostic",
     "statement",
     "library",
