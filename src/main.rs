@@ -14,9 +14,10 @@ use comptoir::script::job::{self, Source};
 use comptoir::script::report::{self, Report};
 use comptoir::script::state::StateOptions;
 use comptoir::script::{self, Failure, Output};
-use comptoir::signals::Signals;
+use comptoir::signals::{Signals, Stop, unless_stopped};
 use comptoir::sink::{Format, Out, StagedFile};
 use comptoir::{Engine, Error, demo};
+use futures::TryFutureExt;
 
 /// The binary's choice; a program that embeds the library makes its own.
 #[global_allocator]
@@ -239,21 +240,17 @@ fn start(cli: Cli) -> Result<(), End> {
         runtime.worker_threads(threads);
     }
     let runtime = runtime.enable_all().build().map_err(Error::from)?;
-    let interactive = cli.command.is_none() && cli.options.sql.is_none();
-    // The server has its own answer too: it lets its queries end.
-    #[cfg(feature = "serve")]
-    let interactive = interactive || matches!(cli.command, Some(Command::Serve(_)));
     let ended = runtime.block_on(async {
-        let ended = match interactive {
-            // The prompt has its own answer to Ctrl-C: it keeps the session.
-            true => go(cli, config).await,
-            false => {
-                let mut signals = Signals::new()?;
-                tokio::select! {
-                    ended = go(cli, config) => ended,
-                    () = signals.next() => Err(Error::interrupted().into()),
-                }
-            }
+        let stop = Signals::stop();
+        let ended = match &cli.command {
+            // The prompt has its own answer: it keeps the session.
+            None if cli.options.sql.is_none() => go(cli, config, stop).await,
+            // A job writes its reports all the same.
+            Some(Command::Run(_)) => go(cli, config, stop).await,
+            // The server lets its queries end.
+            #[cfg(feature = "serve")]
+            Some(Command::Serve(_)) => go(cli, config, stop).await,
+            _ => unless_stopped(&stop.clone(), go(cli, config, stop)).await,
         };
         // An upload that was given up leaves nothing in its store; who is in a hurry asks twice.
         let mut signals = Signals::new()?;
@@ -267,7 +264,7 @@ fn start(cli: Cli) -> Result<(), End> {
     ended
 }
 
-async fn go(cli: Cli, mut config: Config) -> Result<(), End> {
+async fn go(cli: Cli, mut config: Config, stop: Stop) -> Result<(), End> {
     if let Some(Command::Demo { dir, orders, seed }) = cli.command {
         let format = match cli.options.format.as_deref() {
             None | Some("parquet") => demo::Format::Parquet,
@@ -303,15 +300,17 @@ async fn go(cli: Cli, mut config: Config) -> Result<(), End> {
         Some(Command::User(user)) => return Ok(add_user(&cli.options, user, output.remark)?),
         _ => {}
     }
+    if let Some(Command::Run(run)) = cli.command {
+        return match cli.options.sql {
+            Some(_) => Err(Error::usage("`run` and `-c` cannot go together").into()),
+            None => run_job(run, &output, &config, stop).await,
+        };
+    }
     let engine = Engine::open(&config).await?;
     match (cli.command, cli.options.sql) {
         (Some(Command::Policy(command)), _) => policy(&engine, command, &output).await,
-        (Some(Command::Run(_)), Some(_)) => {
-            Err(Error::usage("`run` and `-c` cannot go together").into())
-        }
-        (Some(Command::Run(run)), None) => run_job(&engine, run, &output, &config).await,
         (None, Some(sql)) => Ok(script::run(&engine, &sql, "sql", &output).await?),
-        (None, None) => prompt(engine, &output).await,
+        (None, None) => prompt(engine, &output, &stop).await,
         (Some(_), _) => Ok(()),
     }
 }
@@ -358,25 +357,7 @@ async fn policy(engine: &Engine, command: PolicyCommand, output: &Output) -> Res
     }
 }
 
-async fn run_job(engine: &Engine, run: Run, output: &Output, config: &Config) -> Result<(), End> {
-    let state =
-        run.state.map(|file| StateOptions::new(file, run.full_refresh, config, engine, output));
-    let options = job::Options {
-        state: state.transpose()?,
-        typed: run.param,
-        parameters: run.params,
-        publish_all: run.publish == Publish::All,
-        keep_going: run.on_error == OnError::Continue,
-        dry_run: run.dry_run || run.explain,
-        explain: run.explain,
-        show_failures: run.show_failures,
-        store_failures: run.store_failures,
-        complain: |text| {
-            if !text.is_empty() {
-                say(text);
-            }
-        },
-    };
+async fn run_job(run: Run, output: &Output, config: &Config, stop: Stop) -> Result<(), End> {
     // What cannot be written is said before anything runs.
     let reports =
         [(&run.junit, Report::junit as fn(&Report) -> String), (&run.report, Report::json)];
@@ -395,14 +376,11 @@ async fn run_job(engine: &Engine, run: Run, output: &Output, config: &Config) ->
     if let Some(token) = &token {
         say(&format!("::stop-commands::{token}"));
     }
-    let report = match read_all(&run.files) {
-        Ok(sources) => job::run(engine, &sources, &options, output).await,
-        Err(unread) => {
-            let (path, error) = unread.as_ref();
-            say(&comptoir::diagnostic::render(error, "", ""));
-            Report::of_failure(path, error)
-        }
-    };
+    let report = job_of(&run, output, config, stop).await.unwrap_or_else(|unready| {
+        let (path, error) = unready.as_ref();
+        say(&comptoir::diagnostic::render(error, "", ""));
+        Report::of_failure(path, error)
+    });
     if let Some(token) = &token {
         say(&format!("::{token}::"));
     }
@@ -422,6 +400,39 @@ async fn run_job(engine: &Engine, run: Run, output: &Output, config: &Config) ->
     }
 }
 
+/// Runs a job; what it needs and cannot be had is an error, with what it is the error of.
+async fn job_of(
+    run: &Run,
+    output: &Output,
+    config: &Config,
+    stop: Stop,
+) -> Result<Report, Box<(String, Error)>> {
+    let in_session = |error| Box::new(("session".to_string(), error));
+    let sources = read_all(&run.files)?;
+    let engine = unless_stopped(&stop, Engine::open(config)).await.map_err(in_session)?;
+    let state = run.state.clone();
+    let state =
+        state.map(|file| StateOptions::new(file, run.full_refresh, config, &engine, output));
+    let options = job::Options {
+        state: state.transpose().map_err(in_session)?,
+        typed: run.param.clone(),
+        parameters: run.params.clone(),
+        publish_all: run.publish == Publish::All,
+        keep_going: run.on_error == OnError::Continue,
+        dry_run: run.dry_run || run.explain,
+        explain: run.explain,
+        show_failures: run.show_failures,
+        store_failures: run.store_failures.clone(),
+        stop,
+        complain: |text| {
+            if !text.is_empty() {
+                say(text);
+            }
+        },
+    };
+    Ok(job::run(&engine, &sources, &options, output).await)
+}
+
 fn read_all(files: &[PathBuf]) -> Result<Vec<Source>, Box<(String, Error)>> {
     let read = |file: &PathBuf| {
         let path = file.to_string_lossy().into_owned();
@@ -438,13 +449,14 @@ fn read_all(files: &[PathBuf]) -> Result<Vec<Source>, Box<(String, Error)>> {
 }
 
 /// A terminal gets a prompt; anything else is a script.
-async fn prompt(engine: Engine, output: &Output) -> Result<(), End> {
+async fn prompt(engine: Engine, output: &Output, stop: &Stop) -> Result<(), End> {
     #[cfg(feature = "repl")]
     if std::io::stdin().is_terminal() {
         return Ok(comptoir::repl::run(std::sync::Arc::new(engine), output).await?);
     }
     let text = typed_in().map_err(Error::from)?;
-    Ok(script::run(&engine, &text, "standard input", output).await?)
+    let ran = script::run(&engine, &text, "standard input", output);
+    unless_stopped(stop, ran.map_err(End::from)).await
 }
 
 fn typed_in() -> std::io::Result<String> {

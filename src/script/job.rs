@@ -14,6 +14,7 @@ use super::state::{Decision, State, StateOptions, Step};
 use super::{Checking, Failure, OneFile, Output, Ran, bind, comment, run_one, warning};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
+use crate::signals::{Stop, unless_stopped};
 use crate::sink::Outputs;
 use crate::statement::{Parameter, Statement, parameters, parse_with};
 
@@ -46,6 +47,8 @@ pub struct Options {
     pub store_failures: Option<PathBuf>,
     /// What the last run did, so that what has not changed is left out.
     pub state: Option<StateOptions>,
+    /// Ends the job before its end: the statement at work fails, the others are not run, and the report says so.
+    pub stop: Stop,
     /// Takes errors.
     pub complain: fn(&str),
 }
@@ -88,7 +91,7 @@ pub fn run<'a>(
         for ((source, step), decision) in steps.iter().zip(decisions) {
             match decision {
                 // A failure of something else changes nothing of what is right already.
-                Some(Decision::Skip(why)) if job.report.failure.is_none() || options.keep_going => {
+                Some(Decision::Skip(why)) if job.goes_on() => {
                     job.leave_out(source, step, &why);
                 }
                 _ => job.step(source, step).await,
@@ -131,7 +134,8 @@ impl Job<'_> {
         }
         let mut scripts = vec![];
         for (source, declared) in declared {
-            let values = match bind::values(self.engine, &declared, &given).await {
+            let values = bind::values(self.engine, &declared, &given);
+            let values = match unless_stopped(&self.options.stop, values).await {
                 Ok(values) => values,
                 Err(error) => return self.unread(source, error),
             };
@@ -148,6 +152,14 @@ impl Job<'_> {
         let failure = Failure::new(error, &source.text, &source.path);
         (self.options.complain)(&failure.render());
         None
+    }
+
+    /// Whether what comes next is still to be done.
+    fn goes_on(&self) -> bool {
+        match self.report.failure {
+            None => true,
+            Some(_) => self.options.keep_going && !self.report.interrupted(),
+        }
     }
 
     fn as_step<'s>(&self, script: &Script<'s>, statement: &'s Statement) -> Step<'s> {
@@ -169,7 +181,8 @@ impl Job<'_> {
             Err(error) => return self.unread(&nowhere, error),
         };
         let all: Vec<&Step<'_>> = steps.iter().map(|(_, step)| step).collect();
-        let decisions = match state.decide(self.engine, &all).await {
+        let decisions = state.decide(self.engine, &all);
+        let decisions = match unless_stopped(&self.options.stop, decisions).await {
             Ok(decisions) => decisions,
             Err(error) => return self.unread(&nowhere, error),
         };
@@ -203,9 +216,10 @@ impl Job<'_> {
         let statement = step.statement;
         let mut entry = Entry::new(&source.path, Some(statement.span), &statement.text);
         entry.assertion = statement.assertion.is_some();
-        if self.report.failure.is_some() && !self.options.keep_going {
+        if !self.goes_on() {
+            let why = if self.report.interrupted() { "was interrupted" } else { "failed" };
             entry.status = Status::Skipped;
-            entry.message = Some("not run: an earlier statement failed".into());
+            entry.message = Some(format!("not run: an earlier statement {why}"));
             return self.report.add(entry, None);
         }
         let start = Instant::now();
@@ -213,14 +227,16 @@ impl Job<'_> {
         if self.state.is_some() {
             self.engine.footprint();
         }
+        let stop = &self.options.stop;
         let ran = match self.options.dry_run {
-            true => self.rehearse(source, statement).await,
+            true => unless_stopped(stop, self.rehearse(source, statement)).await,
             false => {
                 let checking = Checking {
                     show: self.options.show_failures,
                     store: self.store(source, statement),
                 };
-                run_one(self.engine, statement, self.output, &mut self.one, &checking).await
+                let ran = run_one(self.engine, statement, self.output, &mut self.one, &checking);
+                unless_stopped(stop, ran).await
             }
         };
         entry.seconds = start.elapsed().as_secs_f64();
@@ -327,11 +343,11 @@ impl Job<'_> {
             return;
         }
         // A page says what failed, and so is worth reading all the same.
-        let page = one.page.is_some() && self.options.keep_going;
+        let page = one.page.is_some() && self.goes_on();
         let ended = match self.report.failure {
             // What was published with its statement need not be done again.
             Some(_) if !page => self.close(state).await,
-            _ => match self.publish(one, held).await {
+            _ => match unless_stopped(&self.options.stop, self.publish(one, held)).await {
                 Ok(()) => self.close(state).await,
                 failed => failed,
             },

@@ -20,7 +20,7 @@ pub struct Report {
     pub entries: Vec<Entry>,
     /// The outputs that appeared at the end.
     pub published: Vec<Published>,
-    /// The kind of the first failure.
+    /// The kind of the first failure, or that the job was interrupted.
     pub failure: Option<Kind>,
 }
 
@@ -132,11 +132,19 @@ impl Report {
     }
 
     pub(super) fn add(&mut self, entry: Entry, failure: Option<Kind>) {
-        self.failure = self.failure.or(failure);
+        match failure {
+            // Whoever stops a job hears that it was stopped, whatever failed before.
+            Some(Kind::Interrupted) => self.failure = failure,
+            _ => self.failure = self.failure.or(failure),
+        }
         self.entries.push(entry);
     }
 
-    /// The exit code of the job: that of its first failure.
+    pub(super) fn interrupted(&self) -> bool {
+        self.failure == Some(Kind::Interrupted)
+    }
+
+    /// The exit code of the job: that of its first failure, unless it was interrupted.
     pub fn exit_code(&self) -> u8 {
         self.failure.map_or(0, Kind::exit_code)
     }

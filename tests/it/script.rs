@@ -317,6 +317,52 @@ fn the_reports_say_what_happened_to_every_statement() {
     assert!(!place.path("a.csv").exists());
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_job_that_is_stopped_says_so_in_its_reports() {
+    let place = Place::new();
+    place.write(
+        "a.sql",
+        "SELECT nope;\nCOPY (SELECT 1 AS a) TO 'a.csv';\n\
+         SELECT sum(sin(value)) FROM generate_series(1, 200000000000);\nCOPY (SELECT 2 AS a) TO 'b.csv';\n",
+    );
+    for signal in ["-INT", "-TERM"] {
+        let child = place
+            .command(&["run", "a.sql", "--on-error", "continue"])
+            .args(["--junit", "j.xml", "--report", "r.json"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        crate::cli::wait_until_it_listens(child.id());
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().expect("kill runs").success());
+        let out = child.wait_with_output().expect("ends");
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(130), "{said}");
+        assert!(said.contains("error: interrupted") && said.contains("a.sql:3:1"), "{said}");
+        let report = serde_json::from_str(&place.read("r.json"));
+        let report: serde_json::Value = report.expect("is JSON");
+        let statements = report["statements"].as_array().expect("a list");
+        let told: Vec<&str> = statements.iter().filter_map(|s| s["message"].as_str()).collect();
+        assert_eq!((&report["exit_code"], statements.len(), told.len()), (&130.into(), 4, 3));
+        assert_eq!(told[1..], ["interrupted", "not run: an earlier statement was interrupted"]);
+        assert!(place.read("j.xml").contains("<error message=\"interrupted\""));
+        assert_eq!(place.files(), ["a.sql", "j.xml", "r.json"].map(String::from).into());
+    }
+}
+
+#[test]
+fn a_job_without_its_tables_has_a_report_too() {
+    let place = Place::new();
+    place.write("a.sql", "SELECT 1;");
+    let (code, _, said) = place.run(&["a.sql", "--data", "nowhere", "--report", "r.json"]);
+    assert_eq!(code, 2, "{said}");
+    let report: serde_json::Value = serde_json::from_str(&place.read("r.json")).expect("is JSON");
+    let message = report["statements"][0]["message"].as_str().expect("text");
+    assert!(message.contains("nowhere"), "{message}");
+    assert_eq!(report["exit_code"], 2);
+}
+
 #[test]
 fn the_nightly_example_runs_twice_with_the_same_outcome() {
     let place = Place::new();
