@@ -49,7 +49,7 @@ mod written;
 
 pub use failure::explain_failure;
 pub use options::{Columns, Compression, Format, TableOptions, Words};
-pub(crate) use real_path::real_path;
+pub use real_path::real_path;
 pub use stamp::{Stamp, Stamped};
 pub(crate) use stamp::{overlap, place_at, place_of, shown as shown_place, stamp};
 pub(crate) use view::NULL_FOLDER;

@@ -23,14 +23,16 @@ use url::Url;
 mod meter;
 mod partition;
 mod progress;
+mod writable;
 
 pub use meter::Meter;
 pub use progress::Progress;
+pub(crate) use writable::has_place;
 
 use crate::catalog;
 use crate::error::{Error, Kind, Result};
 use crate::policy::Ticket;
-use crate::sink::{self, Output, Outputs, StagingStore, Target};
+use crate::sink::{self, Output, Outputs, Published, StagingStore, Target};
 
 /// The rows of a statement.
 pub struct Rows {
@@ -44,6 +46,7 @@ pub struct Rows {
     /// Where outputs wait that are not to appear yet.
     held: Option<Arc<Outputs>>,
     bytes: u64,
+    published: Vec<Published>,
     /// Whether an error may hold what the session must not see.
     masked: bool,
     /// Its line in the audit log, and how many rows have left.
@@ -119,6 +122,7 @@ impl Rows {
                 staging,
                 held,
                 bytes: 0,
+                published: vec![],
                 masked: is_masked,
                 ticket,
                 left: 0,
@@ -173,7 +177,7 @@ impl Rows {
                     self.bytes = outputs.iter().map(Output::bytes).sum();
                     match &self.held {
                         Some(held) => held.add(outputs)?,
-                        None => drop(sink::publish(outputs).await?),
+                        None => self.published = sink::publish(outputs).await?,
                     }
                 }
                 close(&mut self.ticket, "read", self.left)?;
@@ -185,6 +189,11 @@ impl Rows {
     /// How many bytes the statement has written to files, once its rows have been read to their end.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// What has appeared by it, once its rows have been read to their end; nothing while outputs wait.
+    pub fn published(&self) -> &[Published] {
+        &self.published
     }
 
     /// All batches, for results known to be small.
@@ -224,6 +233,7 @@ fn stage(ctx: &SessionContext, plan: LogicalPlan) -> Result<(LogicalPlan, Option
     let plan = plan
         .transform_down(|node| match node {
             LogicalPlan::Copy(copy) => {
+                has_place(&copy)?;
                 let copy = partition::with_written_keys(copy)?;
                 let output_url = match staged_url(&copy.output_url, &scheme) {
                     Some((path, output_url)) => {

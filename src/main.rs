@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand};
+use comptoir::catalog;
 use comptoir::config::{self, Config};
 use comptoir::script::job::{self, Source};
 use comptoir::script::report::{self, Report};
@@ -18,6 +19,8 @@ use comptoir::signals::{Signals, Stop, unless_stopped};
 use comptoir::sink::{Format, Out, StagedFile};
 use comptoir::{Engine, Error, demo};
 use futures::TryFutureExt;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 /// The binary's choice; a program that embeds the library makes its own.
 #[global_allocator]
@@ -250,13 +253,15 @@ fn start(cli: Cli) -> Result<(), End> {
             // The server lets its queries end.
             #[cfg(feature = "serve")]
             Some(Command::Serve(_)) => go(cli, config, stop).await,
-            _ => unless_stopped(&stop.clone(), go(cli, config, stop)).await,
+            _ => {
+                watch(&stop);
+                unless_stopped(&stop.clone(), go(cli, config, stop)).await
+            }
         };
         // An upload that was given up leaves nothing in its store; who is in a hurry asks twice.
-        let mut signals = Signals::new()?;
         tokio::select! {
             () = comptoir::sink::aborted() => ended,
-            () = signals.next() => ended,
+            () = Signals::stop() => ended,
         }
     });
     // A query that is still at work on another thread is left behind, not waited for.
@@ -358,6 +363,7 @@ async fn policy(engine: &Engine, command: PolicyCommand, output: &Output) -> Res
 }
 
 async fn run_job(run: Run, output: &Output, config: &Config, stop: Stop) -> Result<(), End> {
+    let taken = all_apart(&run, output)?;
     // What cannot be written is said before anything runs.
     let reports =
         [(&run.junit, Report::junit as fn(&Report) -> String), (&run.report, Report::json)];
@@ -371,12 +377,13 @@ async fn run_job(run: Run, output: &Output, config: &Config, stop: Stop) -> Resu
         file.map_err(|e| Error::usage(format!("GITHUB_STEP_SUMMARY: cannot write `{shown}`: {e}")))
     });
     let summary = summary.transpose()?;
+    watch(&stop);
     // What is said and shown until the end is data, and no command to GitHub whatever its lines begin with.
     let token = if run.github { Some(report::stop_token()?) } else { None };
     if let Some(token) = &token {
         say(&format!("::stop-commands::{token}"));
     }
-    let report = job_of(&run, output, config, stop).await.unwrap_or_else(|unready| {
+    let report = job_of(&run, output, config, taken, stop).await.unwrap_or_else(|unready| {
         let (path, error) = unready.as_ref();
         say(&comptoir::diagnostic::render(error, "", ""));
         Report::of_failure(path, error)
@@ -405,6 +412,7 @@ async fn job_of(
     run: &Run,
     output: &Output,
     config: &Config,
+    taken: Vec<PathBuf>,
     stop: Stop,
 ) -> Result<Report, Box<(String, Error)>> {
     let in_session = |error| Box::new(("session".to_string(), error));
@@ -423,6 +431,7 @@ async fn job_of(
         explain: run.explain,
         show_failures: run.show_failures,
         store_failures: run.store_failures.clone(),
+        taken,
         stop,
         complain: |text| {
             if !text.is_empty() {
@@ -431,6 +440,31 @@ async fn job_of(
         },
     };
     Ok(job::run(&engine, &sources, &options, output).await)
+}
+
+/// The files that a job itself reads and writes, each for one purpose only.
+fn all_apart(run: &Run, output: &Output) -> Result<Vec<PathBuf>, Error> {
+    let files: Vec<&PathBuf> = run
+        .files
+        .iter()
+        .chain(&run.params)
+        .chain(&run.junit)
+        .chain(&run.report)
+        .chain(&run.state)
+        .collect();
+    let written = [&run.junit, &run.report, &run.state, &output.file];
+    for file in written.into_iter().flatten() {
+        let same = |other: &&&PathBuf| catalog::real_path(other) == catalog::real_path(file);
+        let own = usize::from(output.file.as_ref() != Some(file));
+        if files.iter().filter(same).count() > own {
+            let shown = file.display();
+            return Err(Error::usage(format!(
+                "`{shown}` is given for two purposes, and one of them would be lost"
+            ))
+            .hint("name another file"));
+        }
+    }
+    Ok(files.into_iter().cloned().collect())
 }
 
 fn read_all(files: &[PathBuf]) -> Result<Vec<Source>, Box<(String, Error)>> {
@@ -455,6 +489,7 @@ async fn prompt(engine: Engine, output: &Output, stop: &Stop) -> Result<(), End>
         return Ok(comptoir::repl::run(std::sync::Arc::new(engine), output).await?);
     }
     let text = typed_in().map_err(Error::from)?;
+    watch(stop);
     let ran = script::run(&engine, &text, "standard input", output);
     unless_stopped(stop, ran.map_err(End::from)).await
 }
@@ -503,7 +538,7 @@ fn output(options: &Options) -> Result<Output, Error> {
 }
 
 fn stdout() -> Out {
-    Box::new(BufWriter::new(UntilClosed(std::io::stdout())))
+    Box::new(BufWriter::new(UntilClosed))
 }
 
 static CLOSED: AtomicBool = AtomicBool::new(false);
@@ -513,25 +548,49 @@ fn closed() -> bool {
 }
 
 /// The standard output of a pipe whose reader may leave early, as `head` does. That is no failure, and no end for a job
-/// that has assertions to check and files to write.
-struct UntilClosed(std::io::Stdout);
+/// that has assertions to check and files to write. A reader that does not read holds nobody who is asked to stop.
+struct UntilClosed;
+
+/// What a pipe that can be written takes at once, at least.
+const PIPE: usize = 4096;
 
 impl Write for UntilClosed {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        unless_closed(self.0.write(bytes), bytes.len())
+        let out = std::io::stdout();
+        let mut ready = [PollFd::new(&out, PollFlags::OUT)];
+        let slice = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        while matches!(poll(&mut ready, Some(&slice)), Ok(0) | Err(Errno::INTR)) {
+            if STOPPED.load(Ordering::Relaxed) {
+                return Err(std::io::Error::other("interrupted"));
+            }
+        }
+        match rustix::io::write(&out, &bytes[..bytes.len().min(PIPE)]) {
+            Err(Errno::PIPE) => {
+                CLOSED.store(true, Ordering::Relaxed);
+                Ok(bytes.len())
+            }
+            written => Ok(written?),
+        }
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        unless_closed(self.0.flush(), ())
+        Ok(())
     }
 }
 
-fn unless_closed<T>(result: std::io::Result<T>, done: T) -> std::io::Result<T> {
-    if result.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
-        CLOSED.store(true, Ordering::Relaxed);
-        return Ok(done);
-    }
-    result
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// Lets what holds the program hear that it is asked to stop. Who asks again does not want to wait for anything.
+fn watch(stop: &Stop) {
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        stop.await;
+        STOPPED.store(true, Ordering::Relaxed);
+        if let Ok(mut signals) = Signals::new() {
+            signals.next().await;
+            std::process::exit(i32::from(Error::interrupted().kind.exit_code()));
+        }
+    });
 }
 
 /// Says something to people, if they still listen.

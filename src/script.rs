@@ -24,7 +24,9 @@ use crate::diagnostic;
 use crate::engine::{Engine, Outcome};
 use crate::error::{Error, Kind, Result, from_io};
 use crate::execute::Rows;
-use crate::sink::{Format, Out, Output as Written, Page, Section, Sink, StagedFile, title_of};
+use crate::sink::{
+    Format, Out, Output as Written, Page, Published, Section, Sink, StagedFile, title_of,
+};
 use crate::statement::{Assertion, Demand, Severity, Statement, Values, parameters, parse_with};
 
 /// A text without the mark that Windows puts in front of UTF-8.
@@ -53,6 +55,26 @@ impl Output {
     /// True when one page takes every result.
     fn is_page(&self) -> bool {
         self.format.name == "html"
+    }
+
+    /// The query for whose result there is no room, since one stands before it.
+    fn no_room_for<'a>(
+        &self,
+        mut statements: impl Iterator<Item = &'a Statement>,
+    ) -> Option<&'a Statement> {
+        match self.is_page() || (self.file.is_none() && !self.format.binary) {
+            true => None,
+            false => statements.by_ref().filter(|s| s.is_query()).nth(1),
+        }
+    }
+
+    fn second(&self) -> Error {
+        let taker = match self.file {
+            Some(_) => "`--output`".to_string(),
+            None => format!("`--format {}`", self.format.name),
+        };
+        Error::usage(format!("{taker} takes one result, and this is the second"))
+            .hint("write each with `COPY (…) TO 'file'`")
     }
 }
 
@@ -88,7 +110,11 @@ pub fn run<'a>(
         let (mut one, checking) = (OneFile::default(), Checking::default());
         let declared = parameters(text).map_err(failed)?;
         let values = bind::values(engine, &declared, &Values::new()).await.map_err(failed)?;
-        for statement in parse_with(text, &values).map_err(failed)? {
+        let statements = parse_with(text, &values).map_err(failed)?;
+        if let Some(second) = output.no_room_for(statements.iter()) {
+            return Err(failed(output.second().at(Some(second.span))));
+        }
+        for statement in statements {
             let ran = run_one(engine, &statement, output, &mut one, &checking);
             // An error that knows no place of its own is at least in this statement.
             let ran = ran.await.map_err(|e| failed(e.at_least(statement.span)))?;
@@ -103,10 +129,8 @@ pub fn run<'a>(
                 (output.remark)(shown.trim_end());
             }
         }
-        match one.finish(output).map_err(failed)? {
-            Some(written) => crate::sink::publish(vec![written]).await.map(drop).map_err(failed),
-            None => Ok(()),
-        }
+        one.finish(output).map_err(failed)?;
+        one.appear(engine, output).await.map(drop).map_err(failed)
     })
 }
 
@@ -117,6 +141,8 @@ struct Ran {
     rows: Option<u64>,
     /// The bytes it wrote to files.
     bytes: u64,
+    /// What has appeared by it.
+    published: Vec<Published>,
     /// What an assertion found wrong, and the first failing rows as a table.
     doubt: Option<Box<(Error, String)>>,
     /// Whether that ends the script.
@@ -141,8 +167,8 @@ impl Default for Checking {
 #[derive(Default)]
 struct OneFile {
     file: Option<StagedFile>,
-    /// It is there from the last run, and still right.
-    stands: bool,
+    /// It has been given, by this run or the last one.
+    given: bool,
     /// The page that takes every result.
     page: Option<Page>,
     /// What was checked before it began.
@@ -150,8 +176,8 @@ struct OneFile {
 }
 
 impl OneFile {
-    /// What is to be published at the end; an error when no statement gave rows for the file.
-    fn finish(mut self, output: &Output) -> Result<Option<Written>> {
+    /// Writes the page of all results; an error when no statement gave rows for the file.
+    fn finish(&mut self, output: &Output) -> Result<()> {
         match (self.page.take(), &output.file) {
             (Some(mut page), Some(path)) => {
                 if page.title.is_empty() {
@@ -168,14 +194,23 @@ impl OneFile {
             }
             (None, _) => {}
         }
-        match (self.file, &output.file) {
-            (None, Some(file)) if !self.stands => {
-                Err(Error::usage(format!("no statement gave rows for `{}`", file.display())))
-            }
-            (Some(file), Some(path)) if store::is_remote(&path.to_string_lossy()) => {
-                Ok(Some(Written::Sent { file, path: path.clone() }))
-            }
-            (file, _) => Ok(file.map(Written::File)),
+        match &output.file {
+            Some(path) if !self.given && self.file.is_none() => Err(no_rows_for(path)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets the file appear as what a `COPY` writes does: at once, or with all others.
+    async fn appear(&mut self, engine: &Engine, output: &Output) -> Result<Vec<Published>> {
+        let (Some(file), Some(path)) = (self.file.take(), &output.file) else { return Ok(vec![]) };
+        self.given = true;
+        let written = match store::is_remote(&path.to_string_lossy()) {
+            true => Written::Sent { file, path: path.clone() },
+            false => Written::File(file),
+        };
+        match engine.held() {
+            Some(held) => held.add([written]).map(|()| vec![]),
+            None => crate::sink::publish(vec![written]).await,
         }
     }
 }
@@ -201,7 +236,8 @@ async fn run_one(
             let count = count(&batches);
             let unit = if count == 1 { "row" } else { "rows" };
             (output.remark)(&format!("{count} {unit} written"));
-            Ok(Ran { rows: Some(count), bytes: rows.bytes(), ..Ran::default() })
+            let published = rows.published().to_vec();
+            Ok(Ran { rows: Some(count), bytes: rows.bytes(), published, ..Ran::default() })
         }
         Outcome::Rows(rows) => match &output.file {
             _ if output.is_page() => {
@@ -216,14 +252,14 @@ async fn run_one(
                 one.page.get_or_insert_default().sections.push(section);
                 Ok(Ran { rows: Some(count), ..Ran::default() })
             }
+            None if output.format.binary && std::mem::replace(&mut one.given, true) => {
+                Err(output.second())
+            }
             None => {
                 let count = show(rows, output, start).await?;
                 Ok(Ran { rows: Some(count as u64), ..Ran::default() })
             }
-            Some(_) if one.file.is_some() => {
-                Err(Error::usage("`--output` takes one result, and this is the second")
-                    .hint("write each with `COPY (…) TO 'file'`"))
-            }
+            Some(_) if one.given || one.file.is_some() => Err(output.second()),
             Some(file) => {
                 let file = staged(file)?;
                 let disk = Disk { file: file.file().try_clone()?, failure: Arc::default() };
@@ -264,6 +300,10 @@ impl Write for Disk {
     }
 }
 
+fn no_rows_for(path: &Path) -> Error {
+    Error::usage(format!("no statement gave rows for `{}`", path.display()))
+}
+
 /// A file that will be there, or elsewhere.
 fn staged(path: &Path) -> Result<StagedFile> {
     match store::is_remote(&path.to_string_lossy()) {
@@ -298,7 +338,7 @@ async fn assert(
         error = error.note(format!("the failing rows are in `{}`", store.display()));
     }
     let blocks = assertion.severity == Severity::Error;
-    Ok(Ran { rows, bytes: 0, doubt: Some(Box::new((error, shown))), blocks })
+    Ok(Ran { rows, doubt: Some(Box::new((error, shown))), blocks, ..Ran::default() })
 }
 
 /// A failed assertion that does not stop the script.

@@ -40,9 +40,17 @@ pub struct Statement {
     pub span: Span,
     /// Its own text, without the semicolon.
     pub text: String,
+    /// Its words, with the values of parameters in their places.
+    pub filled: String,
 }
 
 impl Statement {
+    /// Whether it is a query, and no assertion about one.
+    pub fn is_query(&self) -> bool {
+        self.assertion.is_none()
+            && matches!(&self.parsed, Parsed::Statement(sql) if matches!(sql.as_ref(), Sql::Query(_)))
+    }
+
     /// Where a column stands that is not there: the planner may know its name alone.
     pub(crate) fn place_of_column(&self, error: &Error) -> Option<Span> {
         let name = error.message.strip_prefix("column `")?.strip_suffix("` not found")?;
@@ -85,7 +93,7 @@ pub fn parse_after(text: &str, earlier: &[Parameter], values: &Values) -> Result
     let filled = uses.fill(rest)?;
     depth::check(&filled)?;
     let failed = |error: DataFusionError| uses.at_value(failed(text, error), text);
-    let mut parser = DFParserBuilder::new(filled)
+    let mut parser = DFParserBuilder::new(filled.clone())
         .with_dialect(&GenericDialect {})
         .with_recursion_limit(MAX_DEPTH)
         .build()
@@ -97,6 +105,7 @@ pub fn parse_after(text: &str, earlier: &[Parameter], values: &Values) -> Result
         if first.token == Token::EOF {
             return Ok(statements);
         }
+        let begin = parser.parser.index();
         let asks_policy = takes_words(&mut parser.parser, ["EXPLAIN", "PRIVACY"]);
         let (mut parsed, assertion) = if assertion::is_next(&parser.parser) {
             let (query, assertion) =
@@ -121,7 +130,10 @@ pub fn parse_after(text: &str, earlier: &[Parameter], values: &Values) -> Result
         };
         let span = Span { start: place(first.span.start), end: place(end) };
         let text = crate::diagnostic::cut(text, span).trim_end().to_string();
-        statements.push(Statement { parsed, assertion, asks_policy, span, text });
+        let filled = parameter::words_of(
+            filled[begin..].iter().map(|t| &t.token).take(parser.parser.index() - begin),
+        );
+        statements.push(Statement { parsed, assertion, asks_policy, span, text, filled });
     }
 }
 

@@ -5,12 +5,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::logical_expr::dml::CopyTo;
 
-use super::discover::partition;
+use super::discover::{self, partition};
 use super::{stamp, written};
 use crate::error::{Error, Result};
 
@@ -29,19 +29,28 @@ struct Target {
 impl Planned {
     /// Notes what a `COPY` would write.
     pub(crate) fn add(&self, copy: &CopyTo, waits: bool) -> Result<()> {
-        let place = stamp::place_of(&copy.output_url)?;
-        let text = matches!(copy.file_type.get_ext().trim_start_matches('.'), "csv" | "json");
-        let kept = copy.input.schema().fields().iter();
-        let kept = kept.filter(|field| !copy.partition_by.contains(field.name()));
-        let mut fields: Vec<Field> = kept
-            .map(|field| match text {
-                true => Field::new(field.name(), read_back(field.data_type()), true),
-                false => field.as_ref().clone(),
-            })
-            .collect();
-        let keys = copy.input.schema().fields().iter();
-        let keys = keys.filter(|field| copy.partition_by.contains(field.name()));
+        let columns = copy.input.schema().fields();
+        let is_key = |field: &&FieldRef| copy.partition_by.contains(field.name());
+        let kept: Fields = columns.iter().filter(|f| !is_key(f)).cloned().collect();
+        let format = copy.file_type.get_ext();
+        let mut fields = as_read(&kept, format.trim_start_matches('.'));
+        let keys = columns.iter().filter(is_key);
         fields.extend(keys.map(|key| Field::new(key.name(), key_type(key.data_type()), true)));
+        self.note(stamp::place_of(&copy.output_url)?, fields, waits)
+    }
+
+    /// Notes what the rows of a query would be in a file.
+    pub(crate) fn add_file(
+        &self,
+        place: String,
+        format: &str,
+        columns: &Fields,
+        waits: bool,
+    ) -> Result<()> {
+        self.note(place, as_read(columns, format), waits)
+    }
+
+    fn note(&self, place: String, fields: Vec<Field>, waits: bool) -> Result<()> {
         let mut targets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(old) = targets.iter().find(|t| waits && stamp::overlap(&t.place, &place)) {
             return Err(overlapping(&stamp::shown(&old.place), &stamp::shown(&place)));
@@ -63,16 +72,26 @@ impl Planned {
         }
     }
 
-    /// The table that would be at a place; `None` when nothing is written there.
-    fn table(&self, place: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        self.refuse_waiting(std::slice::from_ref(&place.to_string()))?;
+    /// The table that would be at a path; `None` when nothing is written there.
+    fn table(&self, path: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let place = stamp::place_of(path)?;
+        self.refuse_waiting(std::slice::from_ref(&place))?;
         let targets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let within = |target: &&Target| {
             let inner = target.place.strip_prefix(place.trim_end_matches('/'));
             inner.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         // The last to write is the one that is read.
-        let Some(target) = targets.iter().rev().find(within) else { return Ok(None) };
+        let Some(target) = targets.iter().rev().find(within) else {
+            let pattern = std::path::absolute(path).unwrap_or_else(|_| path.into());
+            let fits =
+                |t: &&Target| discover::is_pattern(&pattern) && written::fits(&pattern, &t.place);
+            let fitting = targets.iter().rev().find(fits);
+            if let Some(target) = fitting.filter(|t| t.waits) {
+                return Err(appears_at_the_end(&stamp::shown(&target.place)));
+            }
+            return Ok(fitting.map(|t| Arc::new(EmptyTable::new(Arc::new(t.schema.clone()))) as _));
+        };
         let rest = target.place[place.trim_end_matches('/').len()..].trim_matches('/');
         let mut fields: Vec<Field> =
             target.schema.fields().iter().map(|f| f.as_ref().clone()).collect();
@@ -88,7 +107,7 @@ impl Planned {
 /// The table that a path would be, in a dry run that would have written it.
 pub(super) fn table(session: &dyn Session, path: &str) -> Result<Option<Arc<dyn TableProvider>>> {
     match session.config().get_extension::<Planned>() {
-        Some(planned) => planned.table(&stamp::place_of(path)?),
+        Some(planned) => planned.table(path),
         None => Ok(None),
     }
 }
@@ -107,6 +126,16 @@ pub(crate) fn overlapping(old: &str, new: &str) -> Error {
 pub(crate) fn appears_at_the_end(shown: &str) -> Error {
     Error::query(format!("`{shown}` is written earlier in this script and appears at its end"))
         .hint("keep the rows with `CREATE TABLE name AS …`, or run with `--publish each`")
+}
+
+/// The columns as they would be read from a file of a format.
+fn as_read(columns: &Fields, format: &str) -> Vec<Field> {
+    let text = matches!(format, "csv" | "json" | "jsonl");
+    let field = |field: &FieldRef| match text {
+        true => Field::new(field.name(), read_back(field.data_type()), true),
+        false => field.as_ref().clone(),
+    };
+    columns.iter().map(field).collect()
 }
 
 /// The type that a column of text is read back as, if its values look like their type.

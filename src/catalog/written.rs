@@ -78,12 +78,15 @@ pub(super) fn found(path: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Whether a pattern would find what lies at a place.
+pub(super) fn fits(pattern: &Path, place: &str) -> bool {
+    super::local_path(place).is_some_and(|file| discover::fits(pattern, &file))
+}
+
 /// Whether whoever reads a place reads what lies, or will lie, at another.
 pub(crate) fn reads(place: &str, other: &str) -> bool {
     match path_of(place) {
-        Some(path) if discover::is_pattern(path) => {
-            super::local_path(other).is_some_and(|file| discover::fits(path, &file))
-        }
+        Some(path) if discover::is_pattern(path) => fits(path, other),
         // The places that it led to are places read as well.
         Some(_) => false,
         None => stamp::overlap(place, other),

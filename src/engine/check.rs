@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use futures::future::BoxFuture;
 
 use super::Engine;
@@ -129,6 +129,12 @@ async fn no_rows(mut rows: Rows, show: usize, store: Option<&Path>) -> Result<Ch
     if let Some((file, sink)) = stored {
         sink.finish()?.flush()?;
         file.publish()?;
+    } else if let Some(path) = store {
+        // Those of an earlier run, which fail no more.
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
     }
     let rows = if checked.failing == 1 { "row fails" } else { "rows fail" };
     checked.finding = format!("{} {rows}", checked.failing);
@@ -137,11 +143,19 @@ async fn no_rows(mut rows: Rows, show: usize, store: Option<&Path>) -> Result<Ch
 
 /// The columns as Parquet can have them: it knows no interval, which is a text then.
 fn storable(schema: &SchemaRef) -> SchemaRef {
-    let fields = schema.fields().iter().map(|field| match field.data_type() {
-        DataType::Interval(_) => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8)),
-        _ => Arc::clone(field),
-    });
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    Arc::new(Schema::new(schema.fields().iter().map(storable_field).collect::<Vec<_>>()))
+}
+
+fn storable_field(field: &FieldRef) -> FieldRef {
+    let data_type = match field.data_type() {
+        DataType::Interval(_) => DataType::Utf8,
+        DataType::List(item) => DataType::List(storable_field(item)),
+        DataType::LargeList(item) => DataType::LargeList(storable_field(item)),
+        DataType::FixedSizeList(item, size) => DataType::FixedSizeList(storable_field(item), *size),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(storable_field).collect()),
+        _ => return Arc::clone(field),
+    };
+    Arc::new(field.as_ref().clone().with_data_type(data_type))
 }
 
 fn stored_as(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {

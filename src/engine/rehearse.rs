@@ -4,8 +4,9 @@
 //! `--dry-run`: a statement is planned against the real schemas, and has only those effects that later statements need
 //! to be planned too: views, macros, settings, and empty tables in the place of full ones.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use arrow::datatypes::Fields;
 use datafusion::logical_expr::{DdlStatement, EmptyRelation, LogicalPlan};
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::Statement as Sql;
@@ -14,7 +15,7 @@ use futures::future::BoxFuture;
 use super::{Engine, check};
 use crate::catalog::{self, planned::Planned};
 use crate::error::{Error, Result};
-use crate::execute::Rows;
+use crate::execute::{Rows, has_place};
 use crate::policy;
 use crate::statement::Statement;
 
@@ -27,6 +28,8 @@ pub struct Rehearsed {
     pub reads: Vec<PathBuf>,
     /// The file or folder that it would write.
     pub writes: Option<String>,
+    /// The columns of the rows that it would give.
+    pub columns: Fields,
 }
 
 impl Engine {
@@ -63,6 +66,7 @@ impl Engine {
                 LogicalPlan::Copy(copy) => Some(copy.output_url.clone()),
                 _ => None,
             };
+            let columns = plan.schema().fields().clone();
             let shown = match plan {
                 LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(mut table)) => {
                     let shown = self.examine(&table.input).await?;
@@ -87,6 +91,7 @@ impl Engine {
                     String::new()
                 }
                 LogicalPlan::Copy(copy) => {
+                    has_place(&copy)?;
                     if let Some(planned) = planned {
                         planned.add(&copy, together)?;
                     }
@@ -94,8 +99,27 @@ impl Engine {
                 }
                 plan => self.examine(&plan).await?,
             };
-            Ok(Rehearsed { plan: shown, reads, writes })
+            Ok(Rehearsed { plan: shown, reads, writes, columns })
         })
+    }
+
+    /// Notes a file that a dry run would write with the rows of a query, for the statements after it.
+    pub(crate) fn would_write(
+        &self,
+        file: &Path,
+        format: &str,
+        columns: &Fields,
+        together: bool,
+    ) -> Result<()> {
+        match self.ctx.copied_config().get_extension::<Planned>() {
+            Some(planned) => planned.add_file(
+                catalog::place_of(&file.to_string_lossy())?,
+                format,
+                columns,
+                together,
+            ),
+            None => Ok(()),
+        }
     }
 
     /// Optimises a plan and chooses its operators, which finds what planning alone does not.

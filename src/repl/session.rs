@@ -187,11 +187,21 @@ impl<'a> Session<'a> {
         if self.depth == 0 {
             self.typed = text.trim().trim_end_matches(';').to_string();
         }
-        for parameter in parameters(text)? {
-            self.declare(parameter);
+        let before = self.declared.clone();
+        let own = parameters(text)?;
+        for parameter in &own {
+            self.declare(parameter.clone());
         }
-        let ready = self.with_values(text)?;
-        let values = bind::values(&self.engine, &ready, &self.values).await?;
+        let ready = self.with_values(text, &own)?;
+        let values = match bind::values(&self.engine, &ready, &self.values).await {
+            Ok(values) => values,
+            Err(error) => {
+                // A declaration whose default fails has declared nothing.
+                self.declared = before;
+                self.tell_variables();
+                return Err(error);
+            }
+        };
         for statement in parse_after(text, &ready, &values)? {
             self.typed.clone_from(&statement.text);
             self.one(&statement).await.map_err(|error| match error.kind {
@@ -203,13 +213,17 @@ impl<'a> Session<'a> {
     }
 
     fn declare(&mut self, parameter: Parameter) {
-        self.declared.retain(|p| p.name != parameter.name);
-        self.declared.push(parameter);
+        match self.declared.iter_mut().find(|p| p.name == parameter.name) {
+            // In its place: others stand behind it because their defaults use it.
+            Some(old) => *old = parameter,
+            None => self.declared.push(parameter),
+        }
         self.tell_variables();
     }
 
-    /// The parameters that have a value. One that lacks it and is used is an error.
-    fn with_values(&self, text: &str) -> Result<Vec<Parameter>> {
+    /// The parameters that a text declares or uses, and those that their defaults use. One that lacks a value and is used
+    /// is an error.
+    fn with_values(&self, text: &str, own: &[Parameter]) -> Result<Vec<Parameter>> {
         let (pieces, _) = lex(text);
         let used = |name: &str| {
             pieces.iter().any(|p| match &p.token {
@@ -221,16 +235,22 @@ impl<'a> Session<'a> {
                 _ => false,
             })
         };
-        let mut ready = vec![];
-        for parameter in &self.declared {
+        let mut ready: Vec<Parameter> = vec![];
+        for parameter in self.declared.iter().rev() {
+            let wanted = |other: &Parameter| other.default_uses().any(|n| n == parameter.name);
+            let is_used = used(&parameter.name) || ready.iter().any(wanted);
+            let is_own = own.iter().any(|p| p.name == parameter.name);
             if parameter.has_default() || self.values.contains_key(&parameter.name) {
-                ready.push(parameter.clone());
-            } else if used(&parameter.name) {
+                if is_used || is_own {
+                    ready.push(parameter.clone());
+                }
+            } else if is_used {
                 let error = format!("the parameter `{}` has no value", parameter.name);
                 return Err(Error::usage(error)
                     .hint(format!("give it one: `\\set {} VALUE`", parameter.name)));
             }
         }
+        ready.reverse();
         Ok(ready)
     }
 

@@ -3,6 +3,7 @@
 
 //! The values of a script's parameters: what was typed, over what a file says, over the defaults.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
@@ -18,9 +19,17 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::statement::{Parameter, Uses, Values, numbers_as_text};
 
+/// What is given from outside.
+#[derive(Debug, Default)]
+pub(super) struct Given {
+    pub(super) values: Values,
+    /// Those that are lists where they stand.
+    lists: BTreeSet<String>,
+}
+
 /// `name=value` of the command line, over the `.json` or `.toml` file.
-pub(super) fn given(typed: &[String], file: Option<&Path>) -> Result<Values> {
-    let mut values = match file {
+pub(super) fn given(typed: &[String], file: Option<&Path>) -> Result<Given> {
+    let mut given = match file {
         Some(file) => {
             let named = |e: Error| e.context(format_args!("`{}`", file.display()));
             let text =
@@ -29,7 +38,7 @@ pub(super) fn given(typed: &[String], file: Option<&Path>) -> Result<Values> {
             let json = file.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
             if json { from_json(&text) } else { from_toml(&text) }.map_err(named)?
         }
-        None => Values::new(),
+        None => Given::default(),
     };
     let mut seen: Vec<String> = vec![];
     for pair in typed {
@@ -40,10 +49,11 @@ pub(super) fn given(typed: &[String], file: Option<&Path>) -> Result<Values> {
         if seen.contains(&name) {
             return Err(twice(&name));
         }
-        values.insert(name.clone(), Some(value.to_string()));
+        given.lists.remove(&name);
+        given.values.insert(name.clone(), Some(value.to_string()));
         seen.push(name);
     }
-    Ok(values)
+    Ok(given)
 }
 
 /// The entries of an object, in order, and one twice when it is there twice.
@@ -69,14 +79,17 @@ impl<'de> Deserialize<'de> for Entries {
     }
 }
 
-fn from_json(text: &str) -> Result<Values> {
+fn from_json(text: &str) -> Result<Given> {
     use serde_json::Value;
     let failed = |e: serde_json::Error| Error::usage(e.to_string());
     // The places in errors are those of the text as it is written.
     serde_json::from_str::<IgnoredAny>(text).map_err(failed)?;
     let Entries(all) = serde_json::from_str(&numbers_as_text(text)).map_err(failed)?;
-    let mut values = Values::new();
+    let mut given = Given::default();
     for (name, value) in all {
+        if value.is_array() {
+            given.lists.insert(name.to_lowercase());
+        }
         let text = match value {
             Value::Null => None,
             Value::String(text) => Some(text),
@@ -84,16 +97,19 @@ fn from_json(text: &str) -> Result<Values> {
             Value::Bool(_) | Value::Number(_) | Value::Array(_) => Some(value.to_string()),
             Value::Object(_) => return Err(not_one_value(&name)),
         };
-        once(&mut values, &name, text)?;
+        once(&mut given.values, &name, text)?;
     }
-    Ok(values)
+    Ok(given)
 }
 
-fn from_toml(text: &str) -> Result<Values> {
+fn from_toml(text: &str) -> Result<Given> {
     let all = DeTable::parse(text).map_err(|e| Error::usage(e.to_string().trim().to_string()))?;
-    let mut values = Values::new();
+    let mut given = Given::default();
     for (name, value) in all.get_ref() {
         let (name, value) = (name.get_ref(), value.get_ref());
+        if matches!(value, DeValue::Array(_)) {
+            given.lists.insert(name.to_lowercase());
+        }
         let text = match value {
             DeValue::Array(items) => {
                 let items: Option<Vec<String>> =
@@ -102,9 +118,9 @@ fn from_toml(text: &str) -> Result<Values> {
             }
             value => single(value),
         };
-        once(&mut values, name, Some(text.ok_or_else(|| not_one_value(name))?))?;
+        once(&mut given.values, name, Some(text.ok_or_else(|| not_one_value(name))?))?;
     }
-    Ok(values)
+    Ok(given)
 }
 
 /// A value of TOML as it is written, without its quotes.
@@ -144,10 +160,18 @@ fn not_one_value(name: &str) -> Error {
     ))
 }
 
-/// Fails for a value that no text declares.
-pub(super) fn all_known(given: &Values, declared: &[Parameter]) -> Result<()> {
-    for name in given.keys() {
-        if declared.iter().any(|p| p.name == *name) {
+/// Fails for a value that no text declares, and for a list where one value is declared.
+pub(super) fn all_known(given: &Given, declared: &[Parameter]) -> Result<()> {
+    for name in given.values.keys() {
+        if let Some(parameter) = declared.iter().find(|p| p.name == *name) {
+            if given.lists.contains(name) && !parameter.is_list() {
+                let one = parameter.shown_type();
+                return Err(Error::usage(format!(
+                    "the parameter `{name}` takes {one}, and a list is given"
+                ))
+                .at(parameter.span)
+                .hint(format!("declare it as a list: `PARAMETER {name} {one}[]`")));
+            }
             continue;
         }
         let error = Error::usage(format!("no script declares the parameter `{name}`"));
@@ -245,7 +269,7 @@ mod tests {
     fn files_give_single_values() {
         let json =
             from_json(r#"{"Day": "2026-01-01", "n": 5, "x": 1.50, "b": true, "none": null}"#);
-        let json: Vec<_> = json.expect("reads").into_iter().collect();
+        let json: Vec<_> = json.expect("reads").values.into_iter().collect();
         let some = |text: &str| Some(text.to_string());
         assert_eq!(
             json,
@@ -260,12 +284,18 @@ mod tests {
         let toml = from_toml("day = 2026-01-01\nn = -5\nname = 'it''s'").map(|_| ());
         assert!(toml.is_err());
         let toml = from_toml("day = 2026-01-01\nn = -5\nname = \"it's\"").expect("reads");
-        assert_eq!(toml["day"], some("2026-01-01"));
-        assert_eq!((toml["n"].clone(), toml["name"].clone()), (some("-5"), some("it's")));
+        assert_eq!(toml.values["day"], some("2026-01-01"));
+        assert_eq!(
+            (toml.values["n"].clone(), toml.values["name"].clone()),
+            (some("-5"), some("it's"))
+        );
         assert!(from_json(r#"{"a": {"b": 1}}"#).is_err() && from_toml("[a]\nb = 1").is_err());
-        assert_eq!(from_json(r#"{"a": [1, "x"]}"#).expect("reads")["a"], some("[\"1\",\"x\"]"));
+        assert_eq!(
+            from_json(r#"{"a": [1, "x"]}"#).expect("reads").values["a"],
+            some("[\"1\",\"x\"]")
+        );
         let toml = from_toml("a = [\"it's\", 1, 2026-01-01]").expect("reads");
-        assert_eq!(toml["a"], some("[\"it's\",\"1\",\"2026-01-01\"]"));
+        assert_eq!(toml.values["a"], some("[\"it's\",\"1\",\"2026-01-01\"]"));
         assert!(from_toml("a = [[1]]").is_err());
     }
 
@@ -278,14 +308,17 @@ mod tests {
             let json =
                 from_json(&format!(r#"{{"a-1": {number}, "l": [{number}]}}"#)).expect(number);
             assert_eq!(
-                (&json["a-1"], &json["l"]),
+                (&json.values["a-1"], &json.values["l"]),
                 (&some(number), &some(&format!("[\"{number}\"]")))
             );
         }
         let toml = from_toml("a = 12_345_678_901_234_567.1234\nb = 0x1F\nc = [0.0000001]");
         let toml = toml.expect("reads");
-        assert_eq!((&toml["a"], &toml["b"]), (&some("12345678901234567.1234"), &some("31")));
-        assert_eq!(toml["c"], some("[\"0.0000001\"]"));
+        assert_eq!(
+            (&toml.values["a"], &toml.values["b"]),
+            (&some("12345678901234567.1234"), &some("31"))
+        );
+        assert_eq!(toml.values["c"], some("[\"0.0000001\"]"));
         for wrong in [r#"{"a": 01}"#, r#"{"a": 1.}"#, r#"{"a": 1-2}"#, "[1]", "1", "{"] {
             assert!(from_json(wrong).is_err(), "{wrong}");
         }
@@ -304,7 +337,7 @@ mod tests {
         let typed = |pairs: &[&str]| {
             given(&pairs.iter().map(ToString::to_string).collect::<Vec<_>>(), None)
         };
-        assert_eq!(typed(&["a=x=y", "B="]).expect("reads").len(), 2);
+        assert_eq!(typed(&["a=x=y", "B="]).expect("reads").values.len(), 2);
         assert!(typed(&["a"]).is_err() && typed(&["a=1", "A=2"]).is_err());
     }
 }

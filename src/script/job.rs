@@ -4,18 +4,19 @@
 //! `comptoir run`: files as one job, for a machine that wants an exit code, a report, and all of its outputs or none.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
 use futures::future::LocalBoxFuture;
 
 use super::report::{Entry, Report, Status};
 use super::state::{Decision, State, StateOptions, Step};
-use super::{Checking, Failure, OneFile, Output, Ran, bind, comment, run_one, warning};
+use super::{
+    Checking, Failure, OneFile, Output, Ran, bind, comment, no_rows_for, run_one, staged, warning,
+};
+use crate::catalog;
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::signals::{Stop, unless_stopped};
-use crate::sink::Outputs;
 use crate::statement::{Parameter, Statement, parameters, parse_with};
 
 /// A text to run.
@@ -47,6 +48,8 @@ pub struct Options {
     pub store_failures: Option<PathBuf>,
     /// What the last run did, so that what has not changed is left out.
     pub state: Option<StateOptions>,
+    /// Files that the job reads or writes besides, which no statement may write.
+    pub taken: Vec<PathBuf>,
     /// Ends the job before its end: the statement at work fails, the others are not run, and the report says so.
     pub stop: Stop,
     /// Takes errors.
@@ -134,7 +137,7 @@ impl Job<'_> {
         }
         let mut scripts = vec![];
         for (source, declared) in declared {
-            let values = bind::values(self.engine, &declared, &given);
+            let values = bind::values(self.engine, &declared, &given.values);
             let values = match unless_stopped(&self.options.stop, values).await {
                 Ok(values) => values,
                 Err(error) => return self.unread(source, error),
@@ -144,7 +147,40 @@ impl Job<'_> {
                 Err(error) => return self.unread(source, error),
             }
         }
+        let all = scripts.iter().flat_map(|s| &s.statements);
+        if let Some(second) = self.output.no_room_for(all) {
+            let is_its = |s: &&Script<'_>| s.statements.iter().any(|s| std::ptr::eq(s, second));
+            let source = scripts.iter().find(is_its).map_or(&nowhere, |script| script.source);
+            return self.unread(source, self.output.second().at(Some(second.span)));
+        }
+        for script in &scripts {
+            for statement in &script.statements {
+                if let Err(error) = self.is_free(&self.as_step(script, statement)) {
+                    return self.unread(script.source, error.at(Some(statement.span)));
+                }
+            }
+        }
+        let rows = |s: &Script<'_>| s.statements.iter().any(|x| self.as_step(s, x).may_give_rows());
+        if let (Some(file), false) = (&self.output.file, scripts.iter().any(rows)) {
+            return self.unread(sources.last().unwrap_or(&nowhere), no_rows_for(file));
+        }
         Some(scripts)
+    }
+
+    /// Fails for a statement that would write what the job itself needs: one of the two would be lost.
+    fn is_free(&self, step: &Step<'_>) -> Result<()> {
+        let output = self.output.file.iter().filter(|_| !step.gives_output());
+        for other in output.chain(&self.options.taken) {
+            let place = catalog::place_of(&other.to_string_lossy())?;
+            if step.targets()?.iter().any(|target| catalog::overlap(target, &place)) {
+                let shown = other.display();
+                return Err(Error::usage(format!(
+                    "`{shown}` is read or written by the job itself"
+                ))
+                .hint("write to another place"));
+            }
+        }
+        Ok(())
     }
 
     fn unread<T>(&mut self, source: &Source, error: Error) -> Option<T> {
@@ -205,7 +241,7 @@ impl Job<'_> {
         entry.status = Status::Skipped;
         entry.message = Some(format!("skipped: {why}"));
         self.report.add(entry, None);
-        self.one.stands |= step.gives_output();
+        self.one.given |= step.gives_output();
         comment::told(&mut self.one, &source.text, &source.path, step.statement, None);
         if let Some(state) = &mut self.state {
             state.left_out(step);
@@ -229,13 +265,18 @@ impl Job<'_> {
         }
         let stop = &self.options.stop;
         let ran = match self.options.dry_run {
-            true => unless_stopped(stop, self.rehearse(source, statement)).await,
+            true => unless_stopped(stop, self.rehearse(source, step)).await,
             false => {
                 let checking = Checking {
                     show: self.options.show_failures,
                     store: self.store(source, statement),
                 };
-                let ran = run_one(self.engine, statement, self.output, &mut self.one, &checking);
+                let (engine, output, one) = (self.engine, self.output, &mut self.one);
+                let ran = async {
+                    let mut ran = run_one(engine, statement, output, one, &checking).await?;
+                    ran.published.extend(one.appear(engine, output).await?);
+                    Ok(ran)
+                };
                 unless_stopped(stop, ran).await
             }
         };
@@ -249,8 +290,9 @@ impl Job<'_> {
             comment::told(&mut self.one, &source.text, &source.path, statement, doubt);
         }
         match ran {
-            Ok(Ran { rows, bytes, doubt, blocks }) => {
+            Ok(Ran { rows, bytes, published, doubt, blocks }) => {
                 (entry.rows, entry.bytes) = (rows, bytes);
+                self.report.published.extend(published);
                 if let Some(doubt) = doubt {
                     let (error, shown) = *doubt;
                     entry.fail(&error);
@@ -287,8 +329,14 @@ impl Job<'_> {
         self.report.add(entry, kind);
     }
 
-    async fn rehearse(&self, source: &Source, statement: &Statement) -> Result<Ran> {
-        let rehearsed = self.engine.rehearse(statement, self.options.publish_all).await?;
+    async fn rehearse(&self, source: &Source, step: &Step<'_>) -> Result<Ran> {
+        let (statement, together) = (step.statement, self.options.publish_all);
+        let mut rehearsed = self.engine.rehearse(statement, together).await?;
+        if let (Some(file), true) = (&self.output.file, step.gives_output()) {
+            drop(staged(file)?);
+            self.engine.would_write(file, self.output.format.name, &rehearsed.columns, together)?;
+            rehearsed.writes = step.output.clone();
+        }
         let line = statement.span.start.line;
         let mut said = format!("{}:{line}: planned", source.path);
         let reads: Vec<String> = rehearsed.reads.iter().map(|p| p.display().to_string()).collect();
@@ -347,7 +395,7 @@ impl Job<'_> {
         let ended = match self.report.failure {
             // What was published with its statement need not be done again.
             Some(_) if !page => self.close(state).await,
-            _ => match unless_stopped(&self.options.stop, self.publish(one, held)).await {
+            _ => match unless_stopped(&self.options.stop, self.publish(one)).await {
                 Ok(()) => self.close(state).await,
                 failed => failed,
             },
@@ -361,15 +409,10 @@ impl Job<'_> {
         }
     }
 
-    async fn publish(&mut self, one: OneFile, held: Option<Arc<Outputs>>) -> Result<()> {
-        let one = one.finish(self.output)?;
-        self.report.published = match held {
-            Some(held) => {
-                held.add(one)?;
-                self.engine.publish().await?
-            }
-            None => crate::sink::publish(one.into_iter().collect()).await?,
-        };
+    async fn publish(&mut self, mut one: OneFile) -> Result<()> {
+        one.finish(self.output)?;
+        self.report.published.extend(one.appear(self.engine, self.output).await?);
+        self.report.published.extend(self.engine.publish().await?);
         Ok(())
     }
 

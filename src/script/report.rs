@@ -18,7 +18,7 @@ mod junit;
 pub struct Report {
     /// One for each statement, in order.
     pub entries: Vec<Entry>,
-    /// The outputs that appeared at the end.
+    /// The outputs that appeared, each with its statement or all at the end.
     pub published: Vec<Published>,
     /// The kind of the first failure, or that the job was interrupted.
     pub failure: Option<Kind>,

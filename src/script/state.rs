@@ -166,13 +166,17 @@ impl Step<'_> {
 
     /// Whether its rows go to the one file of `--output`.
     pub(super) fn gives_output(&self) -> bool {
-        self.output.is_some()
-            && self.statement.assertion.is_none()
-            && matches!(&self.statement.parsed, Parsed::Statement(sql) if matches!(sql.as_ref(), Sql::Query(_)))
+        self.output.is_some() && self.statement.is_query()
+    }
+
+    /// Whether it may give rows.
+    pub(super) fn may_give_rows(&self) -> bool {
+        let executes = matches!(&self.statement.parsed, Parsed::Statement(sql) if matches!(sql.as_ref(), Sql::Execute { .. }));
+        self.statement.is_query() || executes || self.class() == Class::Rows
     }
 
     /// Where it writes.
-    fn targets(&self) -> Result<Vec<String>> {
+    pub(super) fn targets(&self) -> Result<Vec<String>> {
         fn of(parsed: &Parsed) -> Option<&str> {
             match parsed {
                 Parsed::CopyTo(copy) => Some(&copy.target),
@@ -189,8 +193,8 @@ impl Step<'_> {
         let assertion = self.statement.assertion.as_ref().map(|a| format!("{a:?}"));
         fingerprint(&[
             &self.statement.text,
-            // With the values of parameters in their places.
-            &self.statement.parsed.to_string(),
+            // The parser's own words leave some out, such as the options of an external table.
+            &self.statement.filled,
             &assertion.unwrap_or_default(),
             self.output.as_deref().unwrap_or_default(),
         ])

@@ -9,7 +9,7 @@
 //! ones, never some of each. No system call renames several outputs at once: a kill between two of these renames leaves
 //! the later outputs as they were, whole and old, until the script is run again.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,8 +20,8 @@ use serde_json::{Value, json};
 use super::lock::{self, Lock};
 use super::remote::{Folder, Object, Target};
 use super::staged::{
-    Prepared, StagedFile, cannot, folder_of, hidden_name, move_to, nearest, sweep, sync_all,
-    sync_folders,
+    Prepared, StagedFile, cannot, folder_of, hidden_name, move_to, nearest, stays_in_place, sweep,
+    sync_all, sync_folders,
 };
 use crate::catalog::planned::overlapping;
 use crate::error::{Error, Result};
@@ -190,8 +190,8 @@ pub async fn publish(outputs: Vec<Output>) -> Result<Vec<Published>> {
     }
     // First what goes over the network, which is what may still fail.
     let mut sent: Vec<String> = vec![];
-    for i in 0..ready.len() {
-        let Ready::Sent(output) = &mut ready[i].1 else { continue };
+    for (published, output) in &mut ready {
+        let Ready::Sent(output) = output else { continue };
         let done = match output.take() {
             Some(Output::Object(object)) => object.publish().await,
             Some(Output::Objects(folder)) => folder.publish().await,
@@ -201,7 +201,7 @@ pub async fn publish(outputs: Vec<Output>) -> Result<Vec<Published>> {
             true => error,
             false => error.note(format!("{} had been replaced before", sent.join(", "))),
         })?;
-        sent.push(format!("`{}`", ready[i].0.path.display()));
+        sent.push(format!("`{}`", published.path.display()));
     }
     // Nothing but renames stands in this loop, so that it takes microseconds.
     for i in 0..ready.len() {
@@ -254,12 +254,15 @@ struct NewFolder {
     root: PathBuf,
     /// The folder above it that was there.
     nearest: PathBuf,
+    /// What was there has the hidden name now.
+    holds_old: bool,
     /// Tells others that the hidden folder is not abandoned.
     _lock: File,
 }
 
 impl NewFolder {
     fn prepare(root: PathBuf, files: Vec<StagedFile>) -> Result<Self> {
+        stays_in_place(&root)?;
         may_replace(&root)?;
         // Folders above it appear with it.
         let nearest = nearest(folder_of(&root)).to_path_buf();
@@ -277,6 +280,7 @@ impl NewFolder {
                 hidden: Some(hidden.clone()),
                 root: root.clone(),
                 nearest: nearest.clone(),
+                holds_old: false,
                 _lock: opened,
             };
             let mut listed: Vec<(String, u64)> = vec![];
@@ -310,7 +314,9 @@ impl NewFolder {
     fn swap(&mut self) -> Result<()> {
         let Some(hidden) = &self.hidden else { return Ok(()) };
         if self.root.exists() {
-            return exchange(hidden, &self.root).map_err(|e| cannot(&self.root, &e));
+            exchange(hidden, &self.root).map_err(|e| cannot(&self.root, &e))?;
+            self.holds_old = true;
+            return Ok(());
         }
         move_to(hidden, &self.root).map_err(|e| cannot(&self.root, &e))?;
         self.hidden = None;
@@ -328,9 +334,12 @@ impl NewFolder {
 
 impl Drop for NewFolder {
     fn drop(&mut self) {
-        if let Some(hidden) = self.hidden.take() {
-            let _ = fs::remove_dir_all(hidden);
-        }
+        let Some(hidden) = self.hidden.take() else { return };
+        let _ = match self.holds_old && rescue(&hidden, &self.root).is_err() {
+            // Somebody's file is in it, which is kept where nobody sweeps.
+            true => fs::rename(&hidden, hidden.with_extension("kept")),
+            false => fs::remove_dir_all(hidden),
+        };
     }
 }
 
@@ -362,7 +371,7 @@ pub(crate) fn may_replace(root: &Path) -> Result<()> {
     }
     let strange = |what: String| {
         Error::usage(format!(
-            "`{}` is replaced as a whole, and {what} in it was not written by Comptoir",
+            "`{}` is replaced as a whole, and {what} in it was not written by Comptoir, or has been changed since",
             root.display()
         ))
         .hint("write to a folder of its own, or empty this one")
@@ -376,20 +385,36 @@ pub(crate) fn may_replace(root: &Path) -> Result<()> {
     }
 }
 
-/// The files of a folder that its manifest does not list.
+/// The files of a folder that its manifest, if it is ours, does not list as they are.
 fn strangers(root: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = vec![];
     walk(root, &mut found)?;
     let manifest = fs::read(root.join(MANIFEST)).ok();
     let manifest: Option<Value> = manifest.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let mut ours: HashSet<PathBuf> = manifest
-        .as_ref()
-        .and_then(|m| m["files"].as_array())
-        .map(|files| files.iter().filter_map(|f| Some(root.join(f["path"].as_str()?))).collect())
-        .unwrap_or_default();
-    ours.insert(root.join(MANIFEST));
-    found.retain(|file| !ours.contains(file));
+    let listed = manifest.as_ref().map(listed).unwrap_or_default();
+    let mut ours: HashMap<PathBuf, Option<u64>> =
+        listed.into_iter().map(|(path, bytes)| (root.join(path), Some(bytes))).collect();
+    if manifest.as_ref().is_some_and(is_ours) {
+        ours.insert(root.join(MANIFEST), None);
+    }
+    found.retain(|file| match ours.get(file) {
+        Some(Some(bytes)) => fs::symlink_metadata(file).map_or(true, |m| m.len() != *bytes),
+        Some(None) => false,
+        None => true,
+    });
     Ok(found)
+}
+
+/// Whether [`manifest_of`] has made it.
+fn is_ours(manifest: &Value) -> bool {
+    manifest["written_by"].as_str().is_some_and(|by| by.starts_with("comptoir "))
+}
+
+/// The files that a manifest of ours lists, and their sizes.
+pub(super) fn listed(manifest: &Value) -> Vec<(String, u64)> {
+    let files = manifest["files"].as_array().filter(|_| is_ours(manifest));
+    let file = |f: &Value| Some((f["path"].as_str()?.to_string(), f["bytes"].as_u64()?));
+    files.into_iter().flatten().filter_map(file).collect()
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {

@@ -25,7 +25,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use url::Url;
 
-use super::outputs::{MANIFEST, manifest_of};
+use super::outputs::{MANIFEST, listed, manifest_of};
 use crate::catalog::store;
 use crate::error::{Error, Result};
 
@@ -323,8 +323,7 @@ async fn listed_in(root: &Target, manifest: &Location) -> Result<Vec<Location>> 
         Err(error) => return Err(root.failed(&error)),
     };
     let manifest: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    let files = manifest["files"].as_array().cloned().unwrap_or_default();
-    let paths = files.iter().filter_map(|file| file["path"].as_str());
+    let paths = listed(&manifest).into_iter().map(|(path, _)| path);
     // The paths are parts of keys, and need no encoding a second time.
     Ok(paths.filter_map(|path| Location::parse(format!("{}/{path}", root.at)).ok()).collect())
 }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::lock;
+use crate::catalog::real_path;
 use crate::error::{Error, Kind, Result, from_io};
 
 /// A file on its way to `target`.
@@ -31,13 +32,13 @@ impl StagedFile {
     /// Opens a file that will become `target`. The folder must exist.
     pub fn create(target: &Path) -> Result<Self> {
         // What a link leads to is written, and not the link.
-        let target = crate::catalog::real_path(target);
+        let target = real_path(target);
         Self::create_beside(&target, folder_of(&target))
     }
 
     /// Opens a file that will become `target`, in a folder that appears with it where there is none.
     pub fn create_with_folder(target: &Path) -> Result<Self> {
-        let target = &crate::catalog::real_path(target);
+        let target = &real_path(target);
         let folder = folder_of(target);
         // A nameless file can be linked into any folder of its file system, so that no folder need exist yet.
         let nearest = nearest(folder);
@@ -50,7 +51,8 @@ impl StagedFile {
 
     /// Opens a file that waits here to be sent elsewhere.
     pub fn create_to_send() -> Result<Self> {
-        Self::create(&std::env::temp_dir().join("comptoir-output"))
+        let folder = std::env::temp_dir();
+        Self::create(&hidden_name(Path::new("comptoir-output"), &folder))
     }
 
     fn create_beside(target: &Path, folder: &Path) -> Result<Self> {
@@ -102,6 +104,7 @@ impl StagedFile {
     /// Does all that takes time or can fail: what is left is a rename.
     pub(super) fn prepare(mut self) -> Result<Prepared> {
         let target = self.target.clone();
+        stays_in_place(&target)?;
         let folder = folder_of(&target);
         // A folder that is not there yet appears with the file.
         let nearest = nearest(folder);
@@ -160,6 +163,18 @@ impl Drop for Prepared {
     }
 }
 
+/// Fails when a path leads elsewhere than it did when it was taken: somebody has put a link into it since.
+pub(super) fn stays_in_place(target: &Path) -> Result<()> {
+    match real_path(target) == target {
+        true => Ok(()),
+        false => Err(Error::usage(format!(
+            "`{}` has become a link to elsewhere while it was written",
+            target.display()
+        ))
+        .hint("run it again, if that is meant")),
+    }
+}
+
 /// Puts many files onto the disk. One after the other, each would wait for a write of its own.
 #[cfg(target_os = "linux")]
 pub(super) fn sync_all(files: &[StagedFile]) -> io::Result<()> {
@@ -192,7 +207,10 @@ pub(super) fn sweep(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let found = entry.file_name().to_string_lossy().into_owned();
-        if !is_hidden_name(&found) || !File::open(entry.path()).is_ok_and(|f| lock::take(&f)) {
+        // To open a pipe would wait for its other end.
+        let is_ours = entry.file_type().is_ok_and(|kind| kind.is_file() || kind.is_dir())
+            && is_hidden_name(&found);
+        if !is_ours || !File::open(entry.path()).is_ok_and(|f| lock::take(&f)) {
             continue;
         }
         let _ = match entry.path().is_dir() {

@@ -144,6 +144,34 @@ struct Asks {
     depth: usize,
 }
 
+impl Asks {
+    /// Of a condition that must be true, where false and unknown are one.
+    fn of(&mut self, condition: &mut Expr) {
+        match condition {
+            Expr::Nested(inner) => self.of(inner),
+            Expr::BinaryOp { left, op: BinaryOperator::And | BinaryOperator::Or, right } => {
+                self.of(left);
+                self.of(right);
+            }
+            Expr::InSubquery { expr: left, negated: false, .. } => {
+                self.joined = true;
+                let _ = walk::expr(left, self);
+            }
+            other => drop(walk::expr(other, self)),
+        }
+    }
+}
+
+/// `x = ANY (query)` for `x IN (query)`, and `x <> ALL (query)` for `x NOT IN (query)`.
+pub(super) fn in_words(expr: &mut Expr) {
+    let Expr::InSubquery { expr: left, subquery, negated } = expr else { return };
+    let (left, right) = (left.clone(), Box::new(Expr::Subquery(subquery.clone())));
+    *expr = match negated {
+        true => Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right },
+        false => Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, is_some: false },
+    };
+}
+
 impl Walk for Asks {
     fn enter_query(&mut self, _query: &mut Query) -> Flow {
         self.depth += 1;
@@ -162,18 +190,10 @@ impl Walk for Asks {
         match expr {
             Expr::Subquery(_) => self.scalar = true,
             Expr::Exists { .. } => self.joined = true,
-            // The same in other words: the engine takes `2 NOT IN (1, NULL)` of constants for true, and it is unknown.
-            Expr::InSubquery { expr: left, subquery, negated } => {
+            // The same in other words: for the engine `NOT (2 IN (1, NULL))` of constants is true, and it is unknown.
+            Expr::InSubquery { .. } => {
                 self.joined = true;
-                let left = left.clone();
-                let right = Box::new(Expr::Subquery(subquery.clone()));
-                *expr = match negated {
-                    true => Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right },
-                    false => {
-                        let compare_op = BinaryOperator::Eq;
-                        Expr::AnyOp { left, compare_op, right, is_some: false }
-                    }
-                };
+                in_words(expr);
             }
             Expr::AllOp { right, .. } | Expr::AnyOp { right, .. } => {
                 self.joined |= matches!(right.as_ref(), Expr::Subquery(_));
@@ -187,7 +207,7 @@ impl Walk for Asks {
 /// `SELECT condition AS holds`, or `SELECT true AS holds WHERE condition` for what the engine can only do in a `WHERE`.
 fn condition(mut expr: Expr) -> Result<Query, ParserError> {
     let mut asks = Asks::default();
-    let _ = walk::expr(&mut expr, &mut asks);
+    asks.of(&mut expr);
     let Asks { scalar, joined, .. } = asks;
     let mut query = template(match (joined, scalar) {
         (true, _) => "SELECT true AS holds WHERE 1",

@@ -111,7 +111,11 @@ impl Parameter {
     /// read `1234567890123456.1234` as a DOUBLE first.
     fn constant(&self) -> Option<String> {
         let tokens: Vec<&Token> = self.default.iter().map(|t| &t.token).collect();
-        if let [Token::SingleQuotedString(text)] = tokens.as_slice() {
+        let mut tokens = tokens.as_slice();
+        while let [Token::LParen, inner @ .., Token::RParen] = tokens {
+            tokens = inner;
+        }
+        if let [Token::SingleQuotedString(text)] = tokens {
             return Some(text.clone()).filter(|_| !self.is_list());
         }
         let number = |tokens: &[&Token]| match tokens {
@@ -121,7 +125,7 @@ impl Parameter {
             [Token::Minus, Token::Number(number, _)] => Some(format!("-{number}")),
             _ => None,
         };
-        match tokens.as_slice() {
+        match tokens {
             [Token::LBracket, inner @ .., Token::RBracket] if self.is_list() => {
                 let items: Option<Vec<String>> =
                     inner.split(|t| **t == Token::Comma).map(number).collect();
@@ -134,15 +138,24 @@ impl Parameter {
     /// Why the value is not what was written, be it given or the default; `None` when nothing was lost.
     pub fn unfaithful(&self, given: Option<&Option<String>>, became: &str) -> Option<String> {
         let written = match given {
-            Some(given) => given.clone(),
-            None => self.constant(),
-        }?;
+            Some(given) => given.clone()?,
+            // Of an expression, what it came to is all there is to be seen.
+            None => self.constant().unwrap_or_else(|| became.to_string()),
+        };
         if !self.is_list() {
             return self.faithful.lost(&written, became);
         }
         let (written, became) = (list::items(&written)?, list::items(became)?);
         let mut pairs = written.iter().flatten().zip(became.iter().flatten());
         pairs.find_map(|(written, became)| self.faithful.lost(written, became))
+    }
+
+    /// The parameters that stand in the default.
+    pub fn default_uses(&self) -> impl Iterator<Item = String> {
+        self.default.iter().filter_map(|t| match &t.token {
+            Token::Placeholder(hole) => Some(hole.trim_start_matches('$').to_lowercase()),
+            _ => None,
+        })
     }
 
     /// The name that an identifier's default gives.
@@ -206,9 +219,10 @@ fn value_only(text: &str) -> Token {
     Token::EscapedStringLiteral(text.to_string())
 }
 
-fn words_of(tokens: &[Token]) -> String {
+/// Tokens as a text that gives the same tokens.
+pub(super) fn words_of<'a>(tokens: impl IntoIterator<Item = &'a Token>) -> String {
     tokens
-        .iter()
+        .into_iter()
         .map(|token| match token {
             // A token shows a text without doubling the quotes in it.
             Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) => quoted(text),

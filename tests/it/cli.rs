@@ -237,6 +237,35 @@ fn an_interrupt_ends_with_130_and_leaves_the_old_file() {
     assert_eq!(names(folder.path()), ["old.csv"]);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn who_is_told_to_stop_does_even_when_nobody_reads() {
+    for (signal, arguments) in [
+        ("-TERM", ["-c", "SELECT value FROM generate_series(1, 3000000)"].as_slice()),
+        ("-HUP", &["-c", "SELECT sum(sin(value)) FROM generate_series(1, 200000000000)"]),
+    ] {
+        let child = Command::new(env!("CARGO_BIN_EXE_comptoir"))
+            .args(["--format", "csv"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        wait_until_it_listens(child.id());
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().expect("kill runs").success());
+        // Its output is read only after it has had the time to end.
+        let ended = (0..200).any(|_| {
+            std::thread::sleep(Duration::from_millis(50));
+            let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+            status.is_empty() || status.contains("State:\tZ")
+        });
+        assert!(ended, "{signal} is heard");
+        let out = child.wait_with_output().expect("ends");
+        assert_eq!(out.status.code(), Some(130), "{signal}: {}", text(&out.stderr));
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_reader_that_leaves_early_is_no_failure() {

@@ -339,3 +339,46 @@ fn what_is_skipped_stays_so_when_something_else_fails() {
     let report: serde_json::Value = serde_json::from_str(&place.read("r.json")).expect("is JSON");
     assert_eq!(report["statements"][2]["status"], "skipped");
 }
+
+#[test]
+fn an_output_that_did_not_appear_is_not_skipped() {
+    let place = Place::new();
+    place.write("s.sql", "SELECT x FROM 'in.csv';\nASSERT (SELECT max(ok) FROM 'flag.csv') = 1;\n");
+    for publish in ["each", "all"] {
+        for (x, ok, code) in [(1, 1, 0), (2, 0, 1), (2, 1, 0), (2, 1, 0)] {
+            place.write("in.csv", &format!("x\n{x}\n")).write("flag.csv", &format!("ok\n{ok}\n"));
+            let arguments = ["--publish", publish, "--output", "out.csv"];
+            let (ended, _, said) = run(&place, &arguments);
+            assert_eq!(ended, code, "{publish}: {said}");
+            // What has passed under `each` is there; under `all` the old one is.
+            let seen = if publish == "all" && code == 1 { 1 } else { x };
+            assert_eq!(place.read("out.csv"), format!("x\n{seen}\n"), "{publish}: {said}");
+        }
+        fs::remove_file(place.path("state.json")).expect("removes");
+    }
+}
+
+#[test]
+fn a_parameter_in_the_options_or_columns_of_a_table_counts() {
+    let place = Place::new();
+    place.write("in.csv", "a;b,c\n1;2,3\n");
+    place.write(
+        "s.sql",
+        "PARAMETER d VARCHAR; PARAMETER n IDENTIFIER DEFAULT a;\n\
+         CREATE EXTERNAL TABLE x (\"$n\" VARCHAR, y VARCHAR) STORED AS CSV LOCATION 'in.csv' OPTIONS ('format.delimiter' $d, 'has_header' 'true');\n\
+         COPY (SELECT * FROM x) TO 'out.csv';\n",
+    );
+    for (arguments, row) in [
+        (["-p", "d=;", "-p", "n=a"], "1,\"2,3\""),
+        (["-p", "d=,", "-p", "n=a"], "1;2,3"),
+        (["-p", "d=,", "-p", "n=z"], "1;2,3"),
+    ] {
+        let (code, ran, said) = run(&place, &arguments);
+        assert_eq!((code, ran.as_slice()), (0, &[(2, true), (3, true)][..]), "{said}");
+        let written = place.read("out.csv");
+        assert_eq!(written.lines().nth(1), Some(row), "{written}");
+        let name = if arguments[3] == "n=z" { "z,y" } else { "a,y" };
+        assert_eq!(written.lines().next(), Some(name), "{written}");
+        assert_eq!(run(&place, &arguments).1, [(2, false), (3, false)]);
+    }
+}

@@ -348,3 +348,45 @@ fn killed_at_any_moment_every_output_is_whole() {
     // The last run has swept what the killed ones left.
     assert_eq!(place.files().len(), whole, "{:?}", place.files());
 }
+
+#[test]
+fn a_link_to_what_is_not_there_yet_leads_there() {
+    let place = Place::new();
+    fs::create_dir(place.path("days")).expect("creates");
+    symlink("days/today.csv", place.path("latest.csv")).expect("links");
+    let (code, said) = run(&place, "COPY (SELECT 1 AS a) TO 'latest.csv';");
+    assert_eq!((code, place.read("days/today.csv").as_str()), (0, "a\n1\n"), "{said}");
+    assert!(place.path("latest.csv").is_symlink());
+}
+
+#[test]
+fn what_is_not_as_it_was_written_is_not_replaced() {
+    let place = Place::new();
+    fs::create_dir(place.path("photos")).expect("creates");
+    place.write("photos/a.csv", "precious");
+    // Somebody else's manifest, and ours of a file that has been edited since.
+    for manifest in [
+        r#"{"files":[{"path":"a.csv","bytes":8}]}"#,
+        r#"{"written_by":"comptoir 0.1.0","files":[{"path":"a.csv","bytes":7}]}"#,
+    ] {
+        place.write("photos/_manifest.json", manifest);
+        let (code, said) = run(&place, "COPY (SELECT 1 AS x) TO 'photos/' STORED AS CSV;");
+        assert_eq!((code, place.read("photos/a.csv").as_str()), (2, "precious"), "{said}");
+    }
+    place.write(
+        "photos/_manifest.json",
+        r#"{"written_by":"comptoir 0.1.0","files":[{"path":"a.csv","bytes":8}]}"#,
+    );
+    let (code, said) = run(&place, "COPY (SELECT 1 AS x) TO 'photos/' STORED AS CSV;");
+    assert_eq!((code, place.path("photos/a.csv").exists()), (0, false), "{said}");
+}
+
+#[test]
+fn a_pipe_in_the_folder_holds_nobody() {
+    let place = Place::new();
+    let pipe = place.path(".p.1-1.partial");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs").success());
+    let (code, said) = run(&place, "COPY (SELECT 1 AS x) TO 'b.csv';");
+    assert_eq!((code, place.read("b.csv").as_str()), (0, "x\n1\n"), "{said}");
+    fs::remove_file(pipe).expect("is left alone");
+}

@@ -202,3 +202,38 @@ fn a_list_is_a_parameter_too() {
         assert!(error.contains(said), "{value} should say {said}: {error}");
     }
 }
+
+#[test]
+fn nothing_is_cut_from_a_value_without_a_word() {
+    let place = Place::new();
+    for (declared, value, why) in [
+        ("DATE", "2026-01-01T23:30:00-05:00", "the day alone is wanted"),
+        ("DATE", "2026-01-01 10:00:00", "the day alone is wanted"),
+        ("DATE[]", "[2026-01-01, 2026-01-01T10:00:00]", "the day alone is wanted"),
+        ("TIMESTAMP(0)", "2026-01-01 10:00:00.9", "it would be cut"),
+        ("VARCHAR", "json", "a list is given"),
+    ] {
+        place.write("a.sql", &format!("PARAMETER x {declared}; SELECT $x AS x;"));
+        place.write("p.json", "{\"x\": [\"seo\"]}").write("p.toml", "x = [\"seo\"]");
+        let given = format!("x={value}");
+        let ways: &[&[&str]] = match value {
+            "json" => &[&["--params", "p.json"], &["--params", "p.toml"]],
+            _ => &[&["-p", &given]],
+        };
+        for way in ways {
+            let (code, out, said) = place.run(&[&["a.sql"], *way].concat());
+            assert_eq!((code, out.as_str()), (2, ""), "{declared} {value}: {said}");
+            assert!(said.contains(why), "{declared} {value} should say {why}: {said}");
+        }
+    }
+    for declared in ["n INTEGER DEFAULT (1.9)", "v VARCHAR(3) DEFAULT 'ab' || 'cd'"] {
+        place.write("a.sql", &format!("PARAMETER {declared}; SELECT 1;"));
+        assert_eq!(place.run(&["a.sql"]).0, 2, "{declared}");
+    }
+    // A text that looks like a list is a text, and a word of the grammar may be a name.
+    place.write("a.sql", "PARAMETER default VARCHAR DEFAULT 'x'; SELECT $default AS d;");
+    assert_eq!(place.run(&["a.sql", "-p", "default=[\"seo\"]"]).1, "d\n\"[\"\"seo\"\"]\"\n");
+    assert_eq!(place.run(&["a.sql"]).1, "d\nx\n");
+    place.write("a.sql", "PARAMETER default VARCHAR; SELECT 1;");
+    assert_eq!(place.run(&["a.sql"]).0, 2);
+}

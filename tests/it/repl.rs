@@ -525,3 +525,23 @@ fn a_terminal_that_is_gone_ends_the_prompt() {
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+#[test]
+fn a_declaration_that_fails_declares_nothing() {
+    let home = home();
+    let terminal = Terminal::start(home.path(), WIDE, &data(), &[]);
+    terminal.run("PARAMETER a INTEGER DEFAULT 1;");
+    terminal.run("PARAMETER b INTEGER DEFAULT $a + 1;");
+    // Declared again, it still stands before what uses it.
+    terminal.run("PARAMETER a INTEGER DEFAULT 5;");
+    let screen = terminal.run("SELECT $b * 111 AS b;");
+    assert!(screen.contains("666"), "{screen}");
+    let screen = terminal.run("PARAMETER c INTEGER DEFAULT 1 / 0;");
+    assert!(screen.contains("the parameter `c` takes INTEGER"), "{screen}");
+    let screen = terminal.run("SELECT 40 + 2 AS answer;");
+    assert!(screen.contains("42"), "{screen}");
+    // A number keeps its digits.
+    terminal.run("\\set m 1234567890123456.1234");
+    let screen = terminal.run("SELECT $m AS m;");
+    assert!(screen.contains("1234567890123456.1234"), "{screen}");
+}

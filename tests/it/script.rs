@@ -143,6 +143,11 @@ fn a_warning_is_said_and_failing_rows_are_kept_on_request() {
         "SELECT count(*) AS n, min(v) AS low, max(v) AS high FROM 'kept/a-1.parquet';",
     );
     assert_eq!(place.run(&["b.sql"]).1, "n,low,high\n30,1,30\n");
+    // What no longer fails keeps no rows of the last time, and any type can be kept.
+    place.write("a.sql", "ASSERT NO ROWS IN (SELECT 1 WHERE false) SEVERITY WARN;\nASSERT NO ROWS IN (SELECT [INTERVAL '1 day'] AS i) SEVERITY WARN;");
+    let (code, _, said) = place.run(&["a.sql", "--store-failures", "kept"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(!place.path("kept/a-1.parquet").exists() && place.path("kept/a-2.parquet").exists());
 }
 
 #[test]
@@ -361,6 +366,101 @@ fn a_job_without_its_tables_has_a_report_too() {
     let message = report["statements"][0]["message"].as_str().expect("text");
     assert!(message.contains("nowhere"), "{message}");
     assert_eq!(report["exit_code"], 2);
+}
+
+#[test]
+fn there_is_room_for_one_result() {
+    let place = Place::new();
+    place.write("a.sql", "SELECT 1 AS a;").write("o.csv", "a\n9\n");
+    place.write("b.sql", "SELECT 1 AS a;\nSELECT 2 AS b;");
+    let state = ["--state", "st.json", "--output", "o.csv"];
+    assert_eq!(place.run(&[&["a.sql"][..], &state].concat()).0, 0);
+    for more in [&state[..], &["--output", "o.csv"], &["--output", "o.csv", "--dry-run"]] {
+        let (code, _, said) = place.run(&[&["b.sql"], more].concat());
+        assert_eq!((code, place.read("o.csv").as_str()), (2, "a\n1\n"), "{said}");
+        assert!(said.contains("this is the second") && said.contains("b.sql:2:1"), "{said}");
+    }
+    for format in ["parquet", "arrow"] {
+        let out = place.command(&["run", "b.sql", "--format", format]).output().expect("starts");
+        assert_eq!(out.status.code(), Some(2));
+        let out = place.command(&["run", "a.sql", "--format", format]).output().expect("starts");
+        assert_eq!(out.status.code(), Some(0));
+    }
+    // It is an output as others are: not read before it is there, and in no other.
+    place.write("r.sql", "SELECT 2 AS a; COPY (SELECT a FROM 'o.csv') TO 'copy.csv';");
+    let (code, _, said) = place.run(&["r.sql", "--output", "o.csv"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("appears at its end") && !place.path("copy.csv").exists(), "{said}");
+    assert_eq!(place.run(&["r.sql", "--output", "o.csv", "--dry-run"]).0, 1);
+    let (code, _, said) = place.run(&["r.sql", "--output", "o.csv", "--publish", "each"]);
+    assert_eq!((code, place.read("copy.csv").as_str()), (0, "a\n2\n"), "{said}");
+}
+
+#[test]
+fn what_the_job_itself_needs_is_not_written() {
+    let place = Place::new();
+    place.write("a.sql", "COPY (SELECT 1 AS a) TO 'out.json';\nCOPY (SELECT 1 AS a) TO 'sub/../a.sql' STORED AS CSV;");
+    place.write("b.sql", "COPY (SELECT 1 AS a) TO 'o.csv'; SELECT 2 AS a;");
+    for (arguments, part) in [
+        (&["a.sql"][..], "`a.sql` is read or written by the job itself"),
+        (&["a.sql", "--report", "out.json"], "`out.json` is read or written by the job itself"),
+        (&["a.sql", "--report", "r", "--junit", "./r"], "given for two purposes"),
+        (&["b.sql", "--report", "b.sql"], "given for two purposes"),
+        (&["b.sql", "--output", "o.csv", "--report", "o.csv"], "given for two purposes"),
+        (&["b.sql", "--output", "o.csv", "--publish", "each"], "`o.csv` is read or written"),
+        (&["b.sql", "--output", "o.csv", "--dry-run"], "`o.csv` is read or written"),
+    ] {
+        let (code, _, said) = place.run(arguments);
+        assert_eq!(code, 2, "{arguments:?}: {said}");
+        assert!(said.contains(part), "{arguments:?} should say {part}: {said}");
+        let scripts: Vec<String> = place
+            .files()
+            .into_iter()
+            .filter(|f| !matches!(f.as_str(), "r" | "out.json" | "o.csv"))
+            .collect();
+        assert_eq!(scripts, ["a.sql", "b.sql"]);
+        assert!(place.read("b.sql").starts_with("COPY"), "{arguments:?}");
+        for left in ["r", "out.json", "o.csv"] {
+            let _ = fs::remove_file(place.path(left));
+        }
+    }
+}
+
+#[test]
+fn a_dry_run_fails_where_the_run_would() {
+    let place = Place::new();
+    for (text, arguments, code) in [
+        ("SELECT 1 AS a;", &["--output", "none/o.csv"][..], 2),
+        ("ASSERT true;", &["--output", "o.csv"], 2),
+        ("COPY (SELECT [1] AS l) TO 'l.csv';", &[], 1),
+        (
+            "COPY (SELECT 1 AS a) TO 'w1.csv'; SELECT sum(a) AS a FROM 'w*.csv';",
+            &["--publish", "each"],
+            0,
+        ),
+    ] {
+        place.write("s.sql", text);
+        let planned = place.run(&[&["s.sql", "--dry-run"], arguments].concat());
+        assert_eq!(place.files().len(), 1, "{text}");
+        let ran = place.run(&[&["s.sql"], arguments].concat());
+        assert_eq!((planned.0, ran.0), (code, code), "{text} {} {}", planned.2, ran.2);
+        for file in place.files().iter().filter(|f| *f != "s.sql") {
+            fs::remove_file(place.path(file)).expect("removes");
+        }
+    }
+}
+
+#[test]
+fn what_has_appeared_by_itself_is_in_the_report() {
+    let place = Place::new();
+    place.write("a.sql", "COPY (SELECT 1 AS a) TO 'a.csv'; SELECT 2 AS a; ASSERT false;");
+    let run = ["a.sql", "--publish", "each", "--report", "r.json", "--output", "o.csv"];
+    assert_eq!(place.run(&run).0, 1);
+    let report: serde_json::Value = serde_json::from_str(&place.read("r.json")).expect("is JSON");
+    let published = report["published"].as_array().expect("a list");
+    let names: Vec<&str> =
+        published.iter().filter_map(|p| p["path"].as_str()?.rsplit('/').next()).collect();
+    assert_eq!(names, ["a.csv", "o.csv"]);
 }
 
 #[test]

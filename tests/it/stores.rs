@@ -274,7 +274,7 @@ fn what_goes_to_a_bucket_appears_whole_or_not_at_all() {
     // A run that was killed after its first object had appeared: the next one knows what is ours, and cleans up.
     moto.boto(
         "s.put_object(Bucket='shop', Key='out/h/p=9/killed.parquet', Body=b'x')\n\
-         s.put_object(Bucket='shop', Key='out/h/_manifest.next.json', Body=b'{\"files\": [{\"path\": \"p=9/killed.parquet\"}]}')",
+         s.put_object(Bucket='shop', Key='out/h/_manifest.next.json', Body=b'{\"written_by\": \"comptoir 0.1.0\", \"files\": [{\"path\": \"p=9/killed.parquet\", \"bytes\": 1}]}')",
     );
     ok(&format!("{folder} value % 2 AS p {rest}"));
     assert!(!moto.keys().iter().any(|k| k.contains("killed") || k.contains("next")));

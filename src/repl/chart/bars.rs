@@ -93,7 +93,8 @@ pub(super) fn histogram(
     let (start, step, count) = ranges(*low, *high, sorted.len(), whole, height);
     let mut counts = vec![0_u64; count];
     for value in &sorted {
-        let range = ((value - start) / step).floor().max(0.0) as usize;
+        // 0.6 / 0.2 is a little less than 3.
+        let range = ((value - start) / step + 1e-9).floor().max(0.0) as usize;
         counts[range.min(count - 1)] += 1;
     }
     let at = |i: usize| start + step * i as f64;
@@ -149,6 +150,15 @@ mod tests {
         assert_eq!((start, step), (0.0, 0.5));
         assert!(start + step * count as f64 > 9.7);
         assert_eq!(ranges(3.0, 3.0, 10, true, 24).2, 1);
+    }
+
+    #[test]
+    fn an_edge_belongs_to_the_range_that_begins_with_it() {
+        let tenths: Vec<Option<f64>> = (1..=10).map(|i| Some(f64::from(i) / 10.0)).collect();
+        let text = histogram("price", &tenths, false, 60, 24);
+        let counts: Vec<&str> =
+            text.lines().skip(1).filter_map(|l| l.split_whitespace().last()).collect();
+        assert_eq!(counts, ["1", "2", "2", "2", "2", "1"], "{text}");
     }
 
     #[test]

@@ -267,7 +267,7 @@ impl Session<'_> {
             Some(parameter) => parameter,
             None => {
                 // What stands in quotes is a text, also when it is all digits.
-                let data_type = if is_quoted { "VARCHAR" } else { type_of(&value) };
+                let data_type = if is_quoted { "VARCHAR".into() } else { type_of(&value) };
                 let text = format!("PARAMETER {name} {data_type};");
                 parameters(&text)?.pop().ok_or_else(|| Error::usage("no parameter"))?
             }
@@ -435,11 +435,18 @@ fn home(file: &str) -> PathBuf {
 }
 
 /// The type of a value that nobody has declared.
-fn type_of(value: &str) -> &'static str {
+fn type_of(value: &str) -> String {
     let is_date =
         |v: &str| v.len() == 10 && chrono::NaiveDate::parse_from_str(v, "%Y-%m-%d").is_ok();
+    let plain = value.trim_start_matches(['-', '+']);
+    let (whole, fraction) = plain.split_once('.').unwrap_or((plain, ""));
+    let is_plain = format!("{whole}{fraction}").bytes().all(|b| b.is_ascii_digit());
     match value {
         v if v.parse::<i64>().is_ok() => "BIGINT",
+        // As it is written: a DOUBLE would keep some of its digits only.
+        v if is_plain && v.parse::<f64>().is_ok() && plain.len() <= 38 => {
+            return format!("DECIMAL(38,{})", fraction.len());
+        }
         v if v.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '.')
             && v.parse::<f64>().is_ok() =>
         {
@@ -449,6 +456,7 @@ fn type_of(value: &str) -> &'static str {
         v if v.eq_ignore_ascii_case("true") || v.eq_ignore_ascii_case("false") => "BOOLEAN",
         _ => "VARCHAR",
     }
+    .into()
 }
 
 #[cfg(test)]
@@ -460,7 +468,9 @@ mod tests {
     fn a_value_says_its_type() {
         for (value, data_type) in [
             ("10", "BIGINT"),
-            ("-1.5", "DOUBLE"),
+            ("-1.5", "DECIMAL(38,1)"),
+            ("12345678901234567890", "DECIMAL(38,0)"),
+            ("1.5e3", "DOUBLE"),
             ("2026-01-01", "DATE"),
             ("2026-13-01", "VARCHAR"),
             ("true", "BOOLEAN"),

@@ -140,9 +140,9 @@ fn align_amounts(column: &Column, cells: &mut [&mut Cell]) {
         return;
     }
     for cell in cells {
-        let (Some(digits), Some(number)) = (digits(cell), cell.number) else { continue };
+        let Some(digits) = digits(cell) else { continue };
         cell.text = match share {
-            true => grouped(&rounded(&(number * 100.0).to_string(), 1)) + " %",
+            true => grouped(&rounded(&hundredfold(&digits), 1)) + " %",
             false => grouped(&rounded(&digits, places)),
         };
     }
@@ -173,6 +173,19 @@ fn align_times(cells: &mut [&mut Cell]) {
 fn digits(cell: &Cell) -> Option<String> {
     let plain = cell.text.bytes().all(|b| b.is_ascii_digit() || b == b'-' || b == b'.');
     cell.number.map(|number| if plain { cell.text.clone() } else { number.to_string() })
+}
+
+/// Plain digits with their point two places further: a float's product has digits of its own.
+fn hundredfold(digits: &str) -> String {
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let fraction = format!("{fraction:0<2}");
+    let (sign, whole) = whole.strip_prefix('-').map_or(("", whole), |rest| ("-", rest));
+    let all = format!("{whole}{}", &fraction[..2]);
+    let whole = match all.trim_start_matches('0') {
+        "" => "0",
+        whole => whole,
+    };
+    format!("{sign}{whole}.{}", &fraction[2..])
 }
 
 /// Plain digits to so many decimals, halves away from zero as `round` does; nothing has no sign.
@@ -267,6 +280,10 @@ mod tests {
         assert_eq!(aligned("a", &["0.33333", "0.1"]), ["0.3333", "0.1000"]);
         assert_eq!(aligned("a", &["0.00001"]), ["0.00001"]);
         assert_eq!(aligned("net_share", &["0.4332", "1"]), ["43.3 %", "100.0 %"]);
+        assert_eq!(
+            aligned("net_share", &["0.2885", "-0.0005", "1"]),
+            ["28.9 %", "−0.1 %", "100.0 %"]
+        );
         assert_eq!(aligned("share", &["43.2"]), ["43.20"]);
         assert_eq!(shortened(12.3456), "12.35");
     }

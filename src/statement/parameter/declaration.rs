@@ -51,9 +51,10 @@ fn declaration(words: &[&TokenWithSpan]) -> Result<Parameter> {
         return Err(wrong("a parameter needs a name".into()));
     };
     let name = name.value.to_lowercase();
-    let default = words
-        .iter()
-        .position(|t| matches!(&t.token, Token::Word(w) if w.keyword == Keyword::DEFAULT));
+    let is_default =
+        |t: &TokenWithSpan| matches!(&t.token, Token::Word(w) if w.keyword == Keyword::DEFAULT);
+    // The name may be the same word.
+    let default = words.iter().skip(1).position(is_default).map(|i| i + 1);
     let data_type = &words[1..default.unwrap_or(words.len())];
     let default = default.map_or(vec![], |i| words[i + 1..].to_vec());
     if data_type.is_empty() {

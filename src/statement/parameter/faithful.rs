@@ -16,6 +16,10 @@ pub(super) enum Faithful {
     Finite,
     /// A text has at most so many characters.
     Characters(u64),
+    /// A day has no time of day.
+    Day,
+    /// A moment or a time has the parts of seconds that were written.
+    Seconds,
 }
 
 impl Faithful {
@@ -47,6 +51,11 @@ impl Faithful {
                 Faithful::Characters(*length)
             }
             DataType::Char(_) | DataType::Character(_) => Faithful::Characters(u64::MAX),
+            DataType::Date | DataType::Date32 => Faithful::Day,
+            DataType::Timestamp(..)
+            | DataType::TimestampNtz(_)
+            | DataType::Datetime(_)
+            | DataType::Time(..) => Faithful::Seconds,
             _ => Faithful::Anything,
         }
     }
@@ -74,8 +83,20 @@ impl Faithful {
                 let count = written.chars().count() as u64;
                 (count > most).then(|| format!("it has {count} characters"))
             }
+            Faithful::Day => {
+                written.contains(':').then(|| "it is a moment, and the day alone is wanted".into())
+            }
+            Faithful::Seconds => (parts_of_second(written) != parts_of_second(became))
+                .then(|| format!("it would be cut to {became}")),
         }
     }
+}
+
+/// The digits behind the point of the seconds, without zeros at the end.
+fn parts_of_second(moment: &str) -> &str {
+    let behind = moment.split_once('.').map_or("", |(_, behind)| behind);
+    let end = behind.find(|c: char| !c.is_ascii_digit()).unwrap_or(behind.len());
+    behind[..end].trim_end_matches('0')
 }
 
 /// The sign, the digits without zeros at either end, and the power of ten of the last: equal for equal numbers.
@@ -134,5 +155,13 @@ mod tests {
         assert_eq!(Faithful::Finite.lost("-inf", "-inf"), None);
         assert!(Faithful::Characters(3).lost("abcd", "abcd").is_some());
         assert_eq!(Faithful::Characters(3).lost("äöü", "äöü"), None);
+        assert!(Faithful::Day.lost("2026-01-01T10:00:00", "2026-01-01").is_some());
+        assert_eq!(Faithful::Day.lost("2026-01-01", "2026-01-01"), None);
+        let lost = Faithful::Seconds.lost("2026-01-01 10:00:00.9Z", "2026-01-01T10:00:00");
+        assert!(lost.is_some());
+        assert_eq!(
+            Faithful::Seconds.lost("2026-01-01 10:00:00.90Z", "2026-01-01T10:00:00.9"),
+            None
+        );
     }
 }
