@@ -615,3 +615,8 @@ SELECT city, count(*) FROM (SELECT email AS city FROM customers) AS customers GR
 
 -- PRIV002
 SELECT t.city, count(*) FROM (SELECT c.email AS city FROM customers AS c JOIN orders AS o USING (customer_id)) AS t GROUP BY t.city
+
+-- refused a prepared statement within another
+PREPARE shell AS PREPARE kernel AS SELECT * FROM customers;
+EXECUTE shell;
+EXECUTE kernel
