@@ -103,7 +103,9 @@ fn unlock(
             if let Some(provider) = guarded(&dml.target)
                 && let Some(table) = provider.downcast_ref::<Guarded>()
             {
-                if openness != Openness::Owner && reading.policy.is_loaded(table) {
+                if openness != Openness::Owner
+                    && (reading.policy.is_loaded(table) || table.is_open())
+                {
                     return refused(table.name());
                 }
                 dml.target = provider_as_source(table.unlocked());

@@ -21,6 +21,7 @@ mod door; // the real program: -c, a script, Flight SQL
 mod metamorphic; // the same question in other words; one person more or fewer
 mod oracle; // DuckDB with the explicit HAVING
 mod roles; // pseudonyms, purposes, retention, the analyses, the log
+mod together; // sessions of several roles over the same tables
 
 /// Every value that nobody but the victim has.
 const VICTIM: &[&str] = &[
