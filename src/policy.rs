@@ -21,6 +21,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::common::config::CatalogOptions;
 use datafusion::datasource::source_as_provider;
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, TableScan, TableSource};
 use datafusion::prelude::SessionContext;
 
@@ -281,6 +282,11 @@ impl Policy {
         let catalog = name.catalog().unwrap_or(&session.default_catalog);
         let schema = name.schema().unwrap_or(&session.default_schema);
         guarded::policy_name(&self.defaults, catalog, schema, name.table())
+    }
+
+    /// Whether a name is that of a view of the configuration.
+    fn is_view(&self, name: &TableReference, session: &SessionState) -> bool {
+        self.views.contains(&self.known_as(name, &session.config().options().catalog))
     }
 
     fn table(&self, name: &str) -> Result<&Guarded> {

@@ -9,7 +9,7 @@ use comptoir::config::{Config, Privacy};
 use comptoir::policy::{Who, code_of};
 use comptoir::{Engine, Error};
 
-use super::{blocking, scratch, shop};
+use super::{blocking, said, scratch, shop};
 
 fn session(engine: &Engine, role: &str) -> Engine {
     engine.session(Who::local(Some(role.into()))).expect("a session")
@@ -71,5 +71,24 @@ fn a_session_changes_nothing_that_another_reads() {
         scientist.query("CREATE TABLE mine AS SELECT 1 AS x").await.expect("makes it");
         analyst.query("SELECT count(*) FROM towns").await.expect("is an answer still");
         analyst.query("DROP TABLE towns").await.expect("is its own");
+    });
+}
+
+#[test]
+fn a_view_of_the_configuration_is_read_by_analyses_and_one_of_the_analyst_is_not() {
+    let mut config: Config = shop().config("analyst");
+    let sql = "SELECT sku, net_units, net_revenue FROM sku_true_cost() ORDER BY sku";
+    let returns = "SELECT 'none' AS order_line_id, CAST(0 AS DECIMAL(18, 4)) AS subtotal, 0 AS refunded_quantity";
+    blocking(async {
+        let plain = Engine::open(&config).await.expect("opens");
+        let without = said(&plain.query(sql).await);
+        config.views = BTreeMap::from([("returns".to_string(), returns.to_string())]);
+        let published = Engine::open(&config).await.expect("opens");
+        assert_eq!(said(&published.query(sql).await), without);
+        assert!(without.contains("SKU"), "{without}");
+        plain.query(&format!("CREATE VIEW returns AS {returns}")).await.expect("is made");
+        refused(&plain, sql).await;
+        // For everything else it is a relation like others.
+        plain.query("SELECT * FROM returns").await.expect("is read");
     });
 }
