@@ -14,7 +14,6 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use datafusion::catalog::TableProvider;
@@ -25,6 +24,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, TableScan, TableSource};
 use datafusion::prelude::SessionContext;
 
+use crate::catalog::Fence;
 use crate::config::Config;
 use crate::error::{Error, Result};
 
@@ -121,8 +121,8 @@ pub struct Policy {
     views: BTreeSet<String>,
     /// What a name without a schema meant when the policy was read.
     defaults: CatalogOptions,
-    /// The files and folders that tables of the policy are read from, and those of the policy itself.
-    paths: Vec<PathBuf>,
+    /// What tables are read from, and what the policy and the configuration are.
+    fence: RwLock<Fence>,
     log: Option<audit::Log>,
     as_of: Option<i64>,
 }
@@ -184,7 +184,8 @@ impl Policy {
         }
         fits::check_consent(&declared, &tables)?;
         let answers = RwLock::default();
-        let paths = fits::protected_paths(ctx, &declared).await?;
+        let mut fence = fits::fence(&declared, config)?;
+        fits::fence_tables(ctx, &mut fence).await?;
         let log = declared.audit.as_ref().map(audit::Log::open).transpose()?;
         let mut policy = Self {
             declared,
@@ -195,7 +196,7 @@ impl Policy {
             answers,
             views: BTreeSet::new(),
             defaults: defaults.clone(),
-            paths,
+            fence: RwLock::new(fence),
             log,
             as_of: config.as_of,
         };

@@ -145,7 +145,7 @@ impl Session {
 
     /// After a statement has had its effect: a table that it has made is an answer, or stands behind the gate.
     pub async fn settle(&self, ctx: &SessionContext, made: &Made) -> Result<()> {
-        let Made(Some(name)) = made else { return Ok(()) };
+        let Some(name) = &made.table else { return Ok(()) };
         match self.role.openness {
             Openness::Aggregate => {
                 let provider = ctx.table_provider(name.clone()).await?;
@@ -163,6 +163,10 @@ impl Session {
                 let policy = &self.policy;
                 guarded::guard_all(ctx, &policy.defaults, &policy.declared, opened, is_answer)
                     .await?;
+                // Nobody else makes tables of files.
+                if openness == Openness::Owner {
+                    policy.fence_in(ctx, &made.locations).await?;
+                }
             }
         }
         Ok(())
@@ -170,17 +174,24 @@ impl Session {
 }
 
 /// The table that a statement makes, if it makes one.
-#[derive(Clone, Debug)]
-pub struct Made(Option<TableReference>);
+#[derive(Clone, Debug, Default)]
+pub struct Made {
+    table: Option<TableReference>,
+    /// The paths and addresses that it is read from.
+    locations: Vec<String>,
+}
 
 impl Made {
     /// What a plan makes.
     pub fn by(plan: &LogicalPlan) -> Self {
-        Made(match plan {
-            LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(table)) => Some(table.name.clone()),
-            LogicalPlan::Ddl(DdlStatement::CreateExternalTable(table)) => Some(table.name.clone()),
-            LogicalPlan::Ddl(DdlStatement::CreateView(view)) => Some(view.name.clone()),
-            _ => None,
-        })
+        let (table, locations) = match plan {
+            LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(table)) => (&table.name, vec![]),
+            LogicalPlan::Ddl(DdlStatement::CreateExternalTable(table)) => {
+                (&table.name, table.locations.clone())
+            }
+            LogicalPlan::Ddl(DdlStatement::CreateView(view)) => (&view.name, vec![]),
+            _ => return Self::default(),
+        };
+        Self { table: Some(table.clone()), locations }
     }
 }

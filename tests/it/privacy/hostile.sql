@@ -359,6 +359,12 @@ COPY (SELECT 1 AS x) TO '{dir}/' STORED AS PARQUET
 -- PRIV002
 COPY (SELECT 1 AS x) TO '{dir}/customers.parquet/part.parquet'
 
+-- PRIV002 a file beside one: the folder makes the table
+COPY (SELECT 'mine' AS order_id) TO '{dir}/orders.csv'
+
+-- PRIV002
+COPY (SELECT 'mine' AS order_id) TO '{dir}/orders/part.parquet'
+
 -- refused
 COPY customers FROM '{dir}/products.parquet'
 
