@@ -27,6 +27,7 @@ mod direct;
 mod discover;
 mod drift;
 mod failure;
+mod fence;
 pub(crate) mod files;
 mod json;
 mod kind;
@@ -48,6 +49,7 @@ mod view;
 mod written;
 
 pub use failure::explain_failure;
+pub(crate) use fence::Fence;
 pub use options::{Columns, Compression, Format, TableOptions, Words};
 pub use real_path::real_path;
 pub use stamp::{Stamp, Stamped};

@@ -37,6 +37,8 @@ pub struct Config {
     pub views: BTreeMap<String, String>,
     /// `[serve]`, `[users]` and `[tokens]`, for the server to read.
     pub server: toml::Table,
+    /// The file that all this was read from.
+    pub file: Option<PathBuf>,
     /// The folder that relative paths of the file start at.
     pub folder: PathBuf,
     /// The privacy policy; without one everything is open.
@@ -125,8 +127,9 @@ impl Config {
         let text = std::fs::read_to_string(path).map_err(|e| {
             Error::usage(format!("cannot read the configuration `{}`: {e}", path.display()))
         })?;
-        Self::parse(&text, path.parent().unwrap_or(Path::new("")))
-            .map_err(|e| e.context(format_args!("`{}`", path.display())))
+        let read = Self::parse(&text, path.parent().unwrap_or(Path::new("")))
+            .map_err(|e| e.context(format_args!("`{}`", path.display())))?;
+        Ok(Self { file: Some(path.to_path_buf()), ..read })
     }
 
     /// Reads a text whose relative paths start at a folder.
@@ -175,6 +178,7 @@ impl Config {
             .into_iter()
             .map(|(name, table)| (name.to_string(), toml::Value::Table(table)))
             .collect(),
+            file: None,
             folder: folder.to_path_buf(),
             privacy: written.privacy.map(|privacy| match privacy {
                 WrittenPrivacy::File(path) => Privacy::File(folder.join(path)),
@@ -188,6 +192,22 @@ impl Config {
 }
 
 impl Config {
+    /// The file itself, and the files and folders that it names besides tables: analyses, and what a server goes by.
+    pub fn own_files(&self) -> Vec<PathBuf> {
+        let mut files = self.library.clone();
+        files.extend(self.file.clone());
+        let section = |name: &str| self.server.get("serve")?.as_table()?.get(name);
+        for (table, key) in
+            [("tls", "certificate"), ("tls", "key"), ("tls", "client_ca"), ("jwt", "key")]
+        {
+            let file = section(table).and_then(|table| table.get(key)?.as_str());
+            files.extend(file.map(|file| self.folder.join(file)));
+        }
+        let log = section("access_log").and_then(toml::Value::as_str);
+        files.extend(log.map(|file| self.folder.join(file)));
+        files
+    }
+
     /// All that decides what the names in a statement mean, as one text; not how fast it runs, and not what time it is.
     pub fn identity(&self) -> Result<String> {
         let fast = Self {
@@ -195,6 +215,7 @@ impl Config {
             threads: None,
             batch_size: None,
             as_of: None,
+            file: None,
             ..self.clone()
         };
         let mut text = format!("{}\n{fast:?}", std::env::current_dir()?.display());

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use datafusion::common::TableReference;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::memory_pool::PeakRecordingPool;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
@@ -253,15 +254,17 @@ impl Engine {
 
     /// A file that waits to be published still has its old content: reading it now would give old numbers.
     fn refuse_unpublished(&self, plan: &LogicalPlan) -> Result<()> {
-        if let LogicalPlan::Dml(dml) = plan
-            && catalog::is_on_disk(&dml.target)
-        {
-            return Err(Error::query(format!(
+        plan.apply_with_subqueries(|node| match node {
+            LogicalPlan::Dml(dml) if catalog::is_on_disk(&dml.target) => Err(Error::query(format!(
                 "`{}` is a table of files, and a failure would leave some of the rows in it",
                 dml.table_name
             ))
-            .hint("write a folder of its own for each run: `COPY (…) TO 'table/day=2026-11-21/'`, which a second run replaces"));
-        }
+            .hint("write a folder of its own for each run: `COPY (…) TO 'table/day=2026-11-21/'`, which a second run replaces")
+            .into()),
+            // `EXPLAIN ANALYZE` writes as well, and `EXPLAIN` does not.
+            LogicalPlan::Explain(_) => Ok(TreeNodeRecursion::Jump),
+            _ => Ok(TreeNodeRecursion::Continue),
+        })?;
         let Some(held) = self.held() else { return Ok(()) };
         let targets = held.targets();
         if targets.is_empty() {

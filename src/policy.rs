@@ -14,14 +14,18 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use datafusion::catalog::TableProvider;
+use datafusion::common::TableReference;
+use datafusion::common::config::CatalogOptions;
 use datafusion::datasource::source_as_provider;
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, TableScan, TableSource};
 use datafusion::prelude::SessionContext;
 
+use crate::catalog::Fence;
+use crate::config::Config;
 use crate::error::{Error, Result};
 
 mod analysis;
@@ -113,8 +117,12 @@ pub struct Policy {
     key: Option<Key>,
     /// Tables that hold answers, because a role that sees groups only has made them.
     answers: RwLock<Vec<Arc<dyn TableProvider>>>,
-    /// The files and folders that tables of the policy are read from, and those of the policy itself.
-    paths: Vec<PathBuf>,
+    /// The views of the configuration.
+    views: BTreeSet<String>,
+    /// What a name without a schema meant when the policy was read.
+    defaults: CatalogOptions,
+    /// What tables are read from, and what the policy and the configuration are.
+    fence: RwLock<Fence>,
     log: Option<audit::Log>,
     as_of: Option<i64>,
 }
@@ -149,10 +157,11 @@ impl Policy {
     pub async fn attach(
         ctx: &SessionContext,
         declared: Declarations,
-        as_of: Option<i64>,
+        config: &Config,
     ) -> Result<Self> {
         let key = declared.key.as_ref().map(Key::read).transpose()?;
-        let names = guard(ctx, &declared).await?;
+        let defaults = ctx.copied_config().options().catalog.clone();
+        let names = guarded::guard_all(ctx, &defaults, &declared, |_| true, |_| false).await?;
         let mut tables = rows::Tables::new();
         for name in declared.tables.keys() {
             if !names.contains(name) {
@@ -175,9 +184,25 @@ impl Policy {
         }
         fits::check_consent(&declared, &tables)?;
         let answers = RwLock::default();
-        let paths = fits::protected_paths(ctx, &declared).await?;
+        let mut fence = fits::fence(&declared, config)?;
+        fits::fence_tables(ctx, &mut fence).await?;
         let log = declared.audit.as_ref().map(audit::Log::open).transpose()?;
-        Ok(Self { declared, names, tables, pointed, key, answers, paths, log, as_of })
+        let mut policy = Self {
+            declared,
+            names,
+            tables,
+            pointed,
+            key,
+            answers,
+            views: BTreeSet::new(),
+            defaults: defaults.clone(),
+            fence: RwLock::new(fence),
+            log,
+            as_of: config.as_of,
+        };
+        let view = |name: &String| policy.known_as(&TableReference::parse_str(name), &defaults);
+        policy.views = config.views.keys().map(view).collect();
+        Ok(policy)
     }
 
     fn log(&self) -> Option<&audit::Log> {
@@ -253,6 +278,18 @@ impl Policy {
         self.key.as_ref().ok_or_else(|| Error::usage("the policy names no key for pseudonyms"))
     }
 
+    /// How the policy writes a name of a session's, wherever its user has moved.
+    fn known_as(&self, name: &TableReference, session: &CatalogOptions) -> String {
+        let catalog = name.catalog().unwrap_or(&session.default_catalog);
+        let schema = name.schema().unwrap_or(&session.default_schema);
+        guarded::policy_name(&self.defaults, catalog, schema, name.table())
+    }
+
+    /// Whether a name is that of a view of the configuration.
+    fn is_view(&self, name: &TableReference, session: &SessionState) -> bool {
+        self.views.contains(&self.known_as(name, &session.config().options().catalog))
+    }
+
     fn table(&self, name: &str) -> Result<&Guarded> {
         self.tables.get(name).map(AsRef::as_ref).ok_or_else(|| rows::undeclared(name))
     }
@@ -305,14 +342,4 @@ impl Policy {
             && scan.table_name.table() != "views"
             && provider.downcast_ref::<datafusion::catalog::streaming::StreamingTable>().is_some()
     }
-}
-
-/// Puts every table behind the gate that is not yet there.
-async fn guard(ctx: &SessionContext, declared: &Declarations) -> Result<Vec<String>> {
-    guarded::guard_all(
-        ctx,
-        |name| declared.tables.get(name).cloned().map(Arc::new),
-        |schema| declared.open_schemas.contains(schema),
-    )
-    .await
 }

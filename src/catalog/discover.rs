@@ -346,7 +346,10 @@ pub(super) fn fits(pattern: &Path, path: &Path) -> bool {
     // The path has no links in it, and so the pattern must have none in front of its first wildcard.
     let fixed = pattern.ancestors().find(|folder| !files::has_wildcard(folder)).unwrap_or(pattern);
     let Ok(rest) = pattern.strip_prefix(fixed) else { return false };
-    let real = super::real_path(fixed);
+    let real = match files::is_remote(fixed) {
+        true => fixed.to_path_buf(),
+        false => super::real_path(fixed),
+    };
     let parts: Vec<&OsStr> = real.iter().chain(rest.iter()).collect();
     all(&parts, &path.iter().collect::<Vec<_>>())
 }

@@ -33,6 +33,13 @@ impl Prepared {
             return Err(Error::query(format!("the statement `{name}` is prepared already"))
                 .hint(format!("`DEALLOCATE {name}` first")));
         }
+        // Nobody looks into it before it is executed, and then the engine would execute it by itself.
+        if matches!(statement, Sql::Prepare { .. } | Sql::Execute { .. } | Sql::Deallocate { .. }) {
+            return Err(Error::query("PREPARE takes a statement that does something by itself")
+                .hint(
+                    "prepare the statement that is meant, and write EXECUTE and DEALLOCATE alone",
+                ));
+        }
         self.0.insert(name.to_string(), (types.to_vec(), statement.clone()));
         Ok(())
     }

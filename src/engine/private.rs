@@ -38,7 +38,7 @@ pub(super) async fn attach(ctx: &SessionContext, config: &Config) -> Result<Opti
             }
         };
     };
-    let policy = Policy::attach(ctx, Declarations::of(privacy)?, config.as_of).await?;
+    let policy = Policy::attach(ctx, Declarations::of(privacy)?, config).await?;
     Ok(Some(Arc::new(policy)))
 }
 

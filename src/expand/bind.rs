@@ -275,7 +275,8 @@ fn relation_parameter(
         // A default is the definition's word, not the caller's: it reads the catalog, whatever is in scope.
         (None, Some(default)) => {
             let reference = TableReference::bare(default.to_string());
-            match functions.catalog_table(reference.clone()).map_err(|e| e.at(call.span()))? {
+            let table = functions.table_read_by(definition, reference.clone());
+            match table.map_err(|e| e.at(call.span()))? {
                 Some(plan) => Ok(plan),
                 None if input.optional => empty(input),
                 None => Err(functions

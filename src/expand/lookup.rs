@@ -4,6 +4,7 @@
 //! What a name of a table stands for where a call is planned, and what is said when it stands for nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use datafusion::common::{Span, TableReference};
 use datafusion::datasource::{TableProvider, provider_as_source};
@@ -13,9 +14,10 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{ObjectName, Spanned};
 use futures::FutureExt;
 
-use super::TableFunctions;
+use super::{Marker, Origin, TableFunctions};
 use crate::diagnostic::{nearest, or_list};
 use crate::error::{Error, Result};
+use crate::library::Definition;
 use crate::statement::table_factor;
 
 impl TableFunctions {
@@ -50,6 +52,21 @@ impl TableFunctions {
         let plan =
             LogicalPlanBuilder::scan(reference, provider_as_source(provider), None)?.build()?;
         Ok(Some(plan))
+    }
+
+    /// The same, for a definition whose own word the name is.
+    pub(super) fn table_read_by(
+        &self,
+        definition: &Definition,
+        reference: TableReference,
+    ) -> Result<Option<LogicalPlan>> {
+        let plan = self.catalog_table(reference.clone())?;
+        // A macro of the session reads what its analyst could as well have written outside of it.
+        let marked = self.marks.load(Ordering::Relaxed) && !definition.is_own();
+        Ok(match plan {
+            Some(plan) if marked => Some(Marker::around(plan, Origin::Table(reference))),
+            plan => plan,
+        })
     }
 
     fn provider(&self, reference: &TableReference) -> Result<Option<Arc<dyn TableProvider>>> {

@@ -9,7 +9,7 @@
 
 use std::fmt;
 
-use datafusion::common::{DFSchemaRef, internal_err};
+use datafusion::common::{DFSchemaRef, TableReference, internal_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
 
@@ -40,6 +40,8 @@ pub enum Origin {
     },
     /// The caller of an analysis, as its argument.
     Argument,
+    /// Whoever made the table of that name: an analysis reads it by its own word, and the caller may have made it.
+    Table(TableReference),
 }
 
 impl Marker {
@@ -76,6 +78,7 @@ impl UserDefinedLogicalNodeCore for Marker {
         match &self.origin {
             Origin::Analysis { name, .. } => write!(f, "Analysis: {name}"),
             Origin::Argument => f.write_str("Argument"),
+            Origin::Table(name) => write!(f, "Table: {name}"),
         }
     }
 

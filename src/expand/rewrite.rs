@@ -31,8 +31,14 @@ pub(super) fn body(
     bound: &Bound,
 ) -> Result<Query> {
     let mut query = definition.body.clone();
-    let mut rewriter =
-        Rewriter { functions, bound: Some(bound), scopes: vec![], read: vec![], own: None };
+    let mut rewriter = Rewriter {
+        functions,
+        definition: Some(definition),
+        bound: Some(bound),
+        scopes: vec![],
+        read: vec![],
+        own: None,
+    };
     match walk::query(&mut query, &mut rewriter) {
         ControlFlow::Continue(()) => {
             super::fold::fold(&mut query);
@@ -49,8 +55,14 @@ pub(super) fn own_macro(
     arguments: Vec<MacroArg>,
     body: Query,
 ) -> Result<Definition> {
-    let mut rewriter =
-        Rewriter { functions, bound: None, scopes: vec![], read: vec![], own: Some(name) };
+    let mut rewriter = Rewriter {
+        functions,
+        definition: None,
+        bound: None,
+        scopes: vec![],
+        read: vec![],
+        own: Some(name),
+    };
     if let ControlFlow::Break(error) = walk::query(&mut body.clone(), &mut rewriter) {
         return Err(*error);
     }
@@ -61,6 +73,8 @@ pub(super) fn own_macro(
 /// Walks a body. With `bound` it rewrites; without, it collects the names that are read as relations.
 struct Rewriter<'a> {
     functions: &'a TableFunctions,
+    /// Whose body it is, when it is rewritten.
+    definition: Option<&'a Definition>,
     bound: Option<&'a Bound>,
     /// The common table expressions in scope, innermost last: their names and what they are called now.
     scopes: Vec<HashMap<String, String>>,
@@ -87,11 +101,9 @@ impl Rewriter<'_> {
             }
             self.read.push(key);
         }
-        if self.bound.is_none() {
-            return Ok(None);
-        }
+        let Some(definition) = self.definition else { return Ok(None) };
         let reference = reference(name);
-        match self.functions.catalog_table(reference.clone())? {
+        match self.functions.table_read_by(definition, reference.clone())? {
             Some(plan) => Ok(Some(keep(reference.table(), plan))),
             None => Err(self.functions.unknown_table(&reference)),
         }

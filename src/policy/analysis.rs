@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::TreeNode;
-use datafusion::common::{Column, ScalarValue};
+use datafusion::common::{Column, ScalarValue, TableReference};
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, lit};
 
 use super::conditions::worked_out;
@@ -29,7 +29,10 @@ impl Gate<'_> {
             ));
         };
         match &marker.origin {
-            Origin::Argument => {
+            Origin::Table(name) if self.is_the_operators(name, &marker.input) => {
+                self.node(&marker.input, author)
+            }
+            Origin::Argument | Origin::Table(_) => {
                 let scans = self.own_scans.get();
                 let node = self.node(&marker.input, Author::User)?;
                 // What an argument reads is the argument's: the analysis is asked for its own.
@@ -61,13 +64,9 @@ impl Gate<'_> {
                 if self.own_scans.get() > before.0 && self.foreign.get() > before.1 {
                     return Err(refusal(
                         Code::NotAllowed,
-                        format!("`{name}` reads private rows together with a relation of this statement's own"),
+                        format!("`{name}` reads private rows together with a relation that is not the policy's"),
                     )
-                    .hint("give it tables of the policy only; the operator can declare one for this purpose"));
-                }
-                if author == Author::User {
-                    // What one analysis was given is not held against the next.
-                    self.foreign.set(before.1);
+                    .hint("give it tables of the policy only, and keep none of your own under a name that it reads; the operator can declare one for this purpose"));
                 }
                 let State::Private(private) = node.state else { return Ok(node) };
                 // What an analysis makes of another's result is its own affair: the outermost result is released.
@@ -84,6 +83,12 @@ impl Gate<'_> {
                 self.analysed(name, grain, (groups, withheld), node.plan, private)
             }
         }
+    }
+
+    /// Whether a table that an analysis reads by its own word is the policy's, or a view of the configuration, and not what
+    /// somebody has made under its name.
+    fn is_the_operators(&self, name: &TableReference, table: &LogicalPlan) -> bool {
+        is_as_declared(table) || self.policy().is_view(name, self.session())
     }
 
     /// The result of an analysis: groups are released, rows about single persons stay private.
@@ -178,7 +183,7 @@ fn is_as_declared(plan: &LogicalPlan) -> bool {
         LogicalPlan::Extension(extension) => {
             Marker::of(extension).is_some_and(|marker| match marker.origin {
                 Origin::Analysis { .. } => true,
-                Origin::Argument => is_as_declared(&marker.input),
+                Origin::Argument | Origin::Table(_) => is_as_declared(&marker.input),
             })
         }
         LogicalPlan::Projection(_)

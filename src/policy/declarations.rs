@@ -29,7 +29,7 @@ pub struct Declarations {
     pub roles: BTreeMap<String, Role>,
     /// The role of a session that names none.
     pub default_role: Option<String>,
-    /// Schemas whose undeclared tables are open.
+    /// Schemas whose undeclared tables are open, unless a role that sees pseudonyms has made them.
     pub open_schemas: BTreeSet<String>,
     /// Where the key of pseudonyms is.
     pub key: Option<KeySource>,

@@ -3,7 +3,7 @@
 
 //! What the policy says against what there is: its tables and columns, and the files that stand behind them.
 
-use std::path::PathBuf;
+use std::sync::PoisonError;
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
@@ -14,41 +14,54 @@ use datafusion::prelude::SessionContext;
 use super::declarations::{self, Declarations, Owner};
 use super::guarded::{self, Guarded};
 use super::{Policy, persons, rows, statements};
-use crate::catalog::{local_path, real_path};
+use crate::catalog::Fence;
+use crate::config::Config;
 use crate::error::{Error, Result};
 
 impl Policy {
-    /// Refuses a target that would overwrite what the policy protects.
+    /// Refuses a target that would overwrite what the policy protects, or add to it.
     pub(super) fn may_write(&self, target: &str) -> Result<()> {
-        // As whoever writes it understands it: `x:/../customers.parquet` is a path, and no address.
-        let Some(path) = local_path(target) else { return Ok(()) };
-        let path = std::path::absolute(path)?;
-        let real = real_path(&path);
-        match self.paths.iter().any(|p| real.starts_with(p) || p.starts_with(&real)) {
-            true => Err(statements::protected(&path.display().to_string(), "written to")),
+        match self.fence.read().unwrap_or_else(PoisonError::into_inner).holds(target)? {
+            true => Err(statements::protected(target, "written to").hint(
+                "write to a folder that no table, and nothing of the configuration, is read from",
+            )),
             false => Ok(()),
         }
     }
+
+    /// From now on what tables are read from, and what one was said to be read from, is protected.
+    pub(super) async fn fence_in(&self, ctx: &SessionContext, locations: &[String]) -> Result<()> {
+        let mut more = Fence::default();
+        locations.iter().try_for_each(|location| more.add(location))?;
+        fence_tables(ctx, &mut more).await?;
+        self.fence.write().unwrap_or_else(PoisonError::into_inner).extend(more);
+        Ok(())
+    }
 }
 
-/// The files of every table behind the gate, and those of the policy.
-pub(super) async fn protected_paths(
-    ctx: &SessionContext,
-    declared: &Declarations,
-) -> Result<Vec<PathBuf>> {
-    let mut paths = vec![];
+/// The files of the policy and of the configuration, and everything that its tables may be read from.
+pub(super) fn fence(declared: &Declarations, config: &Config) -> Result<Fence> {
+    let mut fence = Fence::default();
+    let tables = config.tables.values().flat_map(|table| &table.paths);
+    config.data.iter().chain(tables).try_for_each(|written| fence.add(written))?;
+    config.own_files().iter().for_each(|file| fence.add_path(file));
+    if let Some(declarations::KeySource::File(file)) = &declared.key {
+        fence.add_path(file);
+    }
+    declared.audit.iter().for_each(|audit| fence.add_path(&audit.folder));
+    declared.file.iter().for_each(|file| fence.add_path(file));
+    Ok(fence)
+}
+
+/// The files of every table behind the gate.
+pub(super) async fn fence_tables(ctx: &SessionContext, fence: &mut Fence) -> Result<()> {
     for table in guarded::all(ctx).await? {
         let Some(table) = table.downcast_ref::<Guarded>() else { continue };
         let source = provider_as_source(table.unlocked());
         let plan = LogicalPlanBuilder::scan(table.name(), source, None)?.build()?;
-        paths.extend(crate::catalog::paths_read(&plan));
+        fence.add_read(&plan)?;
     }
-    if let Some(declarations::KeySource::File(file)) = &declared.key {
-        paths.push(file.clone());
-    }
-    paths.extend(declared.audit.iter().map(|audit| audit.folder.clone()));
-    paths.extend(declared.file.clone());
-    Ok(paths.iter().map(|path| real_path(path)).collect())
+    Ok(())
 }
 
 /// Finds columns that the policy names and the table does not have, or that cannot be what it says.

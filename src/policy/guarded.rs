@@ -18,7 +18,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, TableProviderFilterPushDown, T
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 
-use super::declarations::Table;
+use super::declarations::{Declarations, Table};
 use super::refusal::{Code, refusal};
 use crate::error::{Error, Result};
 
@@ -106,20 +106,25 @@ impl TableProvider for Guarded {
 /// The tables that all sessions share, without the queries that a session shows as tables.
 pub(crate) struct Base(pub(crate) Arc<dyn CatalogProviderList>);
 
-/// Puts every table of the session's catalog behind the gate. Tables that are behind it already stay as they are.
+/// Puts every table of the session's catalog behind the gate, but for those that are to stay before it. Tables that are
+/// behind it already stay as they are.
 pub(super) async fn guard_all(
     ctx: &SessionContext,
-    mut declared: impl FnMut(&str) -> Option<Arc<Table>>,
-    is_open: impl Fn(&str) -> bool,
+    defaults: &CatalogOptions,
+    declared: &Declarations,
+    is_open: impl Fn(&Place) -> bool,
+    stays: impl Fn(&Arc<dyn TableProvider>) -> bool,
 ) -> Result<Vec<String>> {
     let mut names = vec![];
-    for place in places(ctx) {
+    for place in places(ctx, defaults) {
         let Some(table) = place.schema.table(&place.table).await? else { continue };
         names.push(place.name.clone());
-        if is_view_of_guarded(&table) || table.downcast_ref::<Guarded>().is_some() {
+        if is_view_of_guarded(&table) || table.downcast_ref::<Guarded>().is_some() || stays(&table)
+        {
             continue;
         }
-        let (declared, open) = (declared(&place.name), is_open(&place.schema_name));
+        let open = declared.open_schemas.contains(&place.schema_name) && is_open(&place);
+        let declared = declared.tables.get(&place.name).cloned().map(Arc::new);
         let guarded = Guarded::new(place.name, table, declared, open);
         place.schema.deregister_table(&place.table)?;
         place.schema.register_table(place.table, Arc::new(guarded))?;
@@ -130,25 +135,24 @@ pub(super) async fn guard_all(
 /// Every table of the session's catalog.
 pub(super) async fn all(ctx: &SessionContext) -> Result<Vec<Arc<dyn TableProvider>>> {
     let mut tables = vec![];
-    for place in places(ctx) {
+    for place in places(ctx, &ctx.copied_config().options().catalog) {
         tables.extend(place.schema.table(&place.table).await?);
     }
     Ok(tables)
 }
 
 /// Where a table stands.
-struct Place {
+pub(super) struct Place {
     schema: Arc<dyn SchemaProvider>,
     schema_name: String,
     table: String,
     /// Its name as the policy writes it.
-    name: String,
+    pub(super) name: String,
 }
 
-fn places(ctx: &SessionContext) -> Vec<Place> {
+fn places(ctx: &SessionContext, defaults: &CatalogOptions) -> Vec<Place> {
     let mut places = vec![];
     let config = ctx.copied_config();
-    let options = &config.options().catalog;
     // Not through the session: what it shows as tables are queries over these, and the gate meets the tables in them.
     let catalogs = match config.get_extension::<Base>() {
         Some(base) => Arc::clone(&base.0),
@@ -162,7 +166,7 @@ fn places(ctx: &SessionContext) -> Vec<Place> {
             }
             let Some(schema) = catalog.schema(&schema_name) else { continue };
             for table in schema.table_names() {
-                let name = policy_name(options, &catalog_name, &schema_name, &table);
+                let name = policy_name(defaults, &catalog_name, &schema_name, &table);
                 let (schema, schema_name) = (Arc::clone(&schema), schema_name.clone());
                 places.push(Place { schema, schema_name, table, name });
             }

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::catalog::TableProvider;
+use datafusion::common::TableReference;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan};
 use datafusion::prelude::SessionContext;
@@ -13,7 +14,7 @@ use datafusion::prelude::SessionContext;
 use super::declarations::{Openness, Role};
 use super::refusal::{Code, refusal};
 use super::{
-    Found, Passed, Policy, Rights, Who, audit_table, gate, guard, rows, statements, unlock,
+    Found, Passed, Policy, Rights, Who, audit_table, gate, guarded, rows, statements, unlock,
 };
 use crate::error::Result;
 
@@ -116,7 +117,7 @@ impl Session {
                 found.columns = self.policy.classes_of(&found.tables, &names);
                 Ok(Passed { plan, masked: trail.private, found, ticket: None })
             }
-            openness => {
+            openness @ (Openness::Owner | Openness::Pseudonymised) => {
                 let mut found = Found::default();
                 let plan = unlock::pass(&reading, plan, openness, state, &mut found)?;
                 let masked = openness != Openness::Owner;
@@ -144,7 +145,7 @@ impl Session {
 
     /// After a statement has had its effect: a table that it has made is an answer, or stands behind the gate.
     pub async fn settle(&self, ctx: &SessionContext, made: &Made) -> Result<()> {
-        let Made(Some(name)) = made else { return Ok(()) };
+        let Some(name) = &made.table else { return Ok(()) };
         match self.role.openness {
             Openness::Aggregate => {
                 let provider = ctx.table_provider(name.clone()).await?;
@@ -153,8 +154,19 @@ impl Session {
                     self.policy.set_answer(provider, true);
                 }
             }
-            Openness::Owner | Openness::Pseudonymised => {
-                guard(ctx, self.policy.declared()).await?;
+            openness @ (Openness::Owner | Openness::Pseudonymised) => {
+                let known = self.policy.known_as(name, &ctx.copied_config().options().catalog);
+                // Only an owner's own table is open where the policy leaves a schema open.
+                let opened =
+                    |place: &guarded::Place| openness == Openness::Owner && place.name == known;
+                let is_answer = |table: &_| self.policy.is_answer_table(table);
+                let policy = &self.policy;
+                guarded::guard_all(ctx, &policy.defaults, &policy.declared, opened, is_answer)
+                    .await?;
+                // Nobody else makes tables of files.
+                if openness == Openness::Owner {
+                    policy.fence_in(ctx, &made.locations).await?;
+                }
             }
         }
         Ok(())
@@ -162,17 +174,24 @@ impl Session {
 }
 
 /// The table that a statement makes, if it makes one.
-#[derive(Clone, Debug)]
-pub struct Made(Option<datafusion::common::TableReference>);
+#[derive(Clone, Debug, Default)]
+pub struct Made {
+    table: Option<TableReference>,
+    /// The paths and addresses that it is read from.
+    locations: Vec<String>,
+}
 
 impl Made {
     /// What a plan makes.
     pub fn by(plan: &LogicalPlan) -> Self {
-        Made(match plan {
-            LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(table)) => Some(table.name.clone()),
-            LogicalPlan::Ddl(DdlStatement::CreateExternalTable(table)) => Some(table.name.clone()),
-            LogicalPlan::Ddl(DdlStatement::CreateView(view)) => Some(view.name.clone()),
-            _ => None,
-        })
+        let (table, locations) = match plan {
+            LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(table)) => (&table.name, vec![]),
+            LogicalPlan::Ddl(DdlStatement::CreateExternalTable(table)) => {
+                (&table.name, table.locations.clone())
+            }
+            LogicalPlan::Ddl(DdlStatement::CreateView(view)) => (&view.name, vec![]),
+            _ => return Self::default(),
+        };
+        Self { table: Some(table.clone()), locations }
     }
 }

@@ -16,7 +16,7 @@ use super::Policy;
 use super::audit_table;
 use super::declarations::Openness;
 use super::gate::Gate;
-use super::guarded::{self, Guarded, guarded};
+use super::guarded::{Guarded, guarded};
 use super::refusal::{Code, refusal};
 use crate::error::{Error, Result};
 
@@ -177,8 +177,11 @@ impl Policy {
         if schema_name == audit_table::SCHEMA {
             return refused();
         }
-        let known = guarded::policy_name(options, catalog, schema_name, name.table());
-        if self.declared.tables.contains_key(&known) || self.names.contains(&known) {
+        let known = self.known_as(name, options);
+        if self.declared.tables.contains_key(&known)
+            || self.names.contains(&known)
+            || self.views.contains(&known)
+        {
             return refused();
         }
         let schema = session.catalog_list().catalog(catalog).and_then(|c| c.schema(schema_name));

@@ -7,7 +7,7 @@
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{DdlStatement, LogicalPlan};
+use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement};
 
 use super::declarations::Openness;
 use super::guarded::{Guarded, guarded};
@@ -41,6 +41,12 @@ pub(super) fn pass(
             defines(reading, ddl, session)?;
             unlock(reading, plan, openness, found)
         }
+        (
+            _,
+            LogicalPlan::Statement(
+                Statement::Prepare(_) | Statement::Execute(_) | Statement::Deallocate(_),
+            ),
+        ) => Err(statements::for_owners("a prepared statement of the engine's own")),
         (_, _) => unlock(reading, plan, openness, found),
     }
 }
@@ -97,7 +103,9 @@ fn unlock(
             if let Some(provider) = guarded(&dml.target)
                 && let Some(table) = provider.downcast_ref::<Guarded>()
             {
-                if openness != Openness::Owner && reading.policy.is_loaded(table) {
+                if openness != Openness::Owner
+                    && (reading.policy.is_loaded(table) || table.is_open())
+                {
                     return refused(table.name());
                 }
                 dml.target = provider_as_source(table.unlocked());

@@ -21,6 +21,8 @@ mod door; // the real program: -c, a script, Flight SQL
 mod metamorphic; // the same question in other words; one person more or fewer
 mod oracle; // DuckDB with the explicit HAVING
 mod roles; // pseudonyms, purposes, retention, the analyses, the log
+mod targets; // where nobody but an owner may write
+mod together; // sessions of several roles over the same tables
 
 /// Every value that nobody but the victim has.
 const VICTIM: &[&str] = &[
@@ -60,6 +62,7 @@ impl Shop {
             data: vec![self.path().join("data").display().to_string()],
             privacy: Some(Privacy::File(self.path().join("policy.toml"))),
             role: Some(role.into()),
+            file: Some(self.path().join("comptoir.toml")),
             threads: Some(2),
             ..Config::default()
         }

@@ -359,6 +359,12 @@ COPY (SELECT 1 AS x) TO '{dir}/' STORED AS PARQUET
 -- PRIV002
 COPY (SELECT 1 AS x) TO '{dir}/customers.parquet/part.parquet'
 
+-- PRIV002 a file beside one: the folder makes the table
+COPY (SELECT 'mine' AS order_id) TO '{dir}/orders.csv'
+
+-- PRIV002
+COPY (SELECT 'mine' AS order_id) TO '{dir}/orders/part.parquet'
+
 -- refused
 COPY customers FROM '{dir}/products.parquet'
 
@@ -615,3 +621,20 @@ SELECT city, count(*) FROM (SELECT email AS city FROM customers) AS customers GR
 
 -- PRIV002
 SELECT t.city, count(*) FROM (SELECT c.email AS city FROM customers AS c JOIN orders AS o USING (customer_id)) AS t GROUP BY t.city
+
+-- refused a prepared statement within another
+PREPARE shell AS PREPARE kernel AS SELECT * FROM customers;
+EXECUTE shell;
+EXECUTE kernel
+
+-- PRIV002 a relation of one's own under the name that an analysis reads when nothing is said
+CREATE TABLE touchpoints AS SELECT 't1' AS touchpoint_id, TIMESTAMP '2025-02-01 00:00:00' AS event_timestamp, 'VICTIM-4242' AS customer_id, 'mine' AS channel, 'x' AS campaign;
+SELECT channel, orders, revenue FROM attribution_report(lookback => INTERVAL '365 days', model => 'first', reset_after_conversion => false)
+
+-- PRIV002
+CREATE TABLE clicks AS SELECT 't1' AS touchpoint_id, TIMESTAMP '2025-02-01 00:00:00' AS event_timestamp, 'VICTIM-4242' AS customer_id, 'mine' AS channel, 'x' AS campaign;
+SELECT channel, orders, revenue FROM attribution_report(touchpoints => clicks, lookback => INTERVAL '365 days', model => 'first')
+
+-- PRIV002
+CREATE VIEW returns AS SELECT 'L1' AS order_line_id, CAST(1000 AS DECIMAL(18, 4)) AS subtotal, 1 AS refunded_quantity;
+SELECT sku, units_returned, net_revenue FROM sku_true_cost()

@@ -105,6 +105,14 @@ fn a_pseudonymised_role_finds_no_way_behind_the_pseudonyms() {
             let error = engine.query(&sql).await.expect_err(&sql);
             assert!(code_of(&error).is_some() || sql.starts_with("DELETE"), "{sql}: {error}");
         }
+        // A prepared statement is looked at when it is executed, and has none within it.
+        for sql in [
+            "PREPARE a AS PREPARE b AS EXPLAIN VERBOSE SELECT customer_id FROM customers",
+            "PREPARE c AS EXECUTE b",
+        ] {
+            let error = engine.query(sql).await.expect_err(sql);
+            assert!(error.message.contains("does something by itself"), "{sql}: {error}");
+        }
         // Rows that it has made into a table stay closed to others, and what others may read takes none.
         engine.query("CREATE TABLE mine AS SELECT * FROM customers").await.expect("creates");
         let shared = shop().open("owner").await;
