@@ -369,7 +369,7 @@ async fn run_job(run: Run, output: &Output, config: &Config, stop: Stop) -> Resu
         [(&run.junit, Report::junit as fn(&Report) -> String), (&run.report, Report::json)];
     let reports = reports.into_iter().filter_map(|(file, text)| Some((file.as_ref()?, text)));
     let reports = reports.map(|(file, text)| Ok((StagedFile::create(file)?, text)));
-    let reports = reports.collect::<Result<Vec<_>, Error>>()?;
+    let mut reports = reports.collect::<Result<Reports, Error>>()?;
     let summary = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|_| run.github).map(PathBuf::from);
     let summary = summary.map(|path| {
         let file = std::fs::File::options().append(true).create(true).open(&path);
@@ -383,11 +383,12 @@ async fn run_job(run: Run, output: &Output, config: &Config, stop: Stop) -> Resu
     if let Some(token) = &token {
         say(&format!("::stop-commands::{token}"));
     }
-    let report = job_of(&run, output, config, taken, stop).await.unwrap_or_else(|unready| {
-        let (path, error) = unready.as_ref();
-        say(&comptoir::diagnostic::render(error, "", ""));
-        Report::of_failure(path, error)
-    });
+    let report =
+        job_of(&run, output, config, (taken, &mut reports), stop).await.unwrap_or_else(|unready| {
+            let (path, error) = unready.as_ref();
+            say(&comptoir::diagnostic::render(error, "", ""));
+            Report::of_failure(path, error)
+        });
     if let Some(token) = &token {
         say(&format!("::{token}::"));
     }
@@ -407,17 +408,26 @@ async fn run_job(run: Run, output: &Output, config: &Config, stop: Stop) -> Resu
     }
 }
 
+/// Reports that will be written, and how each tells of the job.
+type Reports = Vec<(StagedFile, fn(&Report) -> String)>;
+
 /// Runs a job; what it needs and cannot be had is an error, with what it is the error of.
 async fn job_of(
     run: &Run,
     output: &Output,
     config: &Config,
-    taken: Vec<PathBuf>,
+    (taken, reports): (Vec<PathBuf>, &mut Reports),
     stop: Stop,
 ) -> Result<Report, Box<(String, Error)>> {
     let in_session = |error| Box::new(("session".to_string(), error));
     let sources = read_all(&run.files)?;
     let engine = unless_stopped(&stop, Engine::open(config)).await.map_err(in_session)?;
+    for file in run.junit.iter().chain(&run.report).chain(&run.state) {
+        engine.may_write(file).map_err(|error| {
+            reports.clear();
+            in_session(error)
+        })?;
+    }
     let state = run.state.clone();
     let state =
         state.map(|file| StateOptions::new(file, run.full_refresh, config, &engine, output));
@@ -569,6 +579,8 @@ impl Write for UntilClosed {
                 CLOSED.store(true, Ordering::Relaxed);
                 Ok(bytes.len())
             }
+            // Somebody else fills the same pipe: it is asked again.
+            Err(Errno::AGAIN) => Err(std::io::ErrorKind::Interrupted.into()),
             written => Ok(written?),
         }
     }

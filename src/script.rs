@@ -204,6 +204,7 @@ impl OneFile {
     async fn appear(&mut self, engine: &Engine, output: &Output) -> Result<Vec<Published>> {
         let (Some(file), Some(path)) = (self.file.take(), &output.file) else { return Ok(vec![]) };
         self.given = true;
+        engine.may_write(path)?;
         let written = match store::is_remote(&path.to_string_lossy()) {
             true => Written::Sent { file, path: path.clone() },
             false => Written::File(file),

@@ -55,6 +55,7 @@ impl Engine {
         store: Option<&'a Path>,
     ) -> BoxFuture<'a, Result<Checked>> {
         Box::pin(async move {
+            store.map_or(Ok(()), |store| self.may_write(store))?;
             let Passed { plan, masked, ticket, .. } = self.passed(statement).await?;
             demand_fits(assertion, plan.schema().inner())?;
             let rows = Rows::start(&self.ctx, plan, None, masked, ticket).await;

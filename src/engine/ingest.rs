@@ -110,6 +110,7 @@ impl Engine {
                 temporary: false,
             }))
         };
+        self.refuse_unpublished(&plan)?;
         self.gates.iter().try_for_each(|gate| gate.check(&plan))?;
         self.through_policy(plan, &self.ctx.state())
     }

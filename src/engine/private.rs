@@ -3,6 +3,7 @@
 
 //! The engine under a privacy policy.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -60,6 +61,14 @@ impl Engine {
     /// Who asks, under a privacy policy.
     pub fn privacy(&self) -> Option<&policy::Session> {
         self.session.as_ref()
+    }
+
+    /// Fails for a file that this session may not write, whoever named it.
+    pub fn may_write(&self, file: &Path) -> Result<()> {
+        match &self.session {
+            Some(session) => session.may_write(&file.to_string_lossy()),
+            None => Ok(()),
+        }
     }
 
     /// Whether this session may not see every row.

@@ -60,6 +60,14 @@ impl Session {
         self.role.openness
     }
 
+    /// Whether this role may write a file, be it named in a statement or on the command line.
+    pub fn may_write(&self, target: &str) -> Result<()> {
+        match self.role.openness {
+            Openness::Owner => Ok(()),
+            _ => self.policy.may_write(target),
+        }
+    }
+
     /// The purpose that is set.
     pub fn purpose(&self) -> Option<String> {
         self.purpose.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -389,6 +389,7 @@ impl Work {
         self.watched.is(rows.progress());
         Ok(match (&self.file, self.mode) {
             (Some(file), mode) => {
+                self.engine.may_write(file)?;
                 let (drained, staged) = show::to_file(rows, file, mode).await?;
                 staged.publish()?;
                 Got::Filed(drained)

@@ -198,6 +198,15 @@ fn killed_at_any_moment_the_old_file_stays_and_nothing_else() {
     }
 }
 
+/// Whether this process, and so what it starts, does not hear a signal.
+#[cfg(target_os = "linux")]
+fn ignores(signal: u32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|l| l.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask & (1 << (signal - 1)) != 0
+}
+
 /// Waits until a process has a handler for the interrupt, which a busy machine may take its time to give it.
 #[cfg(target_os = "linux")]
 pub(crate) fn wait_until_it_listens(process: u32) {
@@ -253,7 +262,15 @@ fn who_is_told_to_stop_does_even_when_nobody_reads() {
             .expect("the program starts");
         wait_until_it_listens(child.id());
         let id = child.id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().expect("kill runs").success());
+        let kill = |signal: &str| {
+            Command::new("kill").args([signal, id.as_str()]).status().expect("kill runs")
+        };
+        assert!(kill(signal).success());
+        if signal == "-HUP" && ignores(1) {
+            // These tests run under `nohup`, which is for what they start too.
+            std::thread::sleep(Duration::from_millis(500));
+            assert!(kill("-TERM").success(), "it outlives its terminal");
+        }
         // Its output is read only after it has had the time to end.
         let ended = (0..200).any(|_| {
             std::thread::sleep(Duration::from_millis(50));

@@ -112,3 +112,38 @@ fn no_target_changes_what_is_read_or_who_may_read_it() {
         owner.query(&copy("src/b/y.csv")).await.expect("an owner may");
     });
 }
+
+#[test]
+fn what_the_command_line_names_is_asked_about_too() {
+    let folder = scratch();
+    configured(folder.path());
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("j.sql"), "SELECT 1 AS a;").expect("is written");
+    fs::write(at("f.sql"), "ASSERT NO ROWS IN (SELECT 1 AS a) SEVERITY WARN;").expect("is written");
+    let run = |arguments: &[&str]| {
+        let program = std::process::Command::new(env!("CARGO_BIN_EXE_comptoir"))
+            .args(arguments)
+            .current_dir(folder.path())
+            .output();
+        let out = program.expect("the program starts");
+        (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    let before = fs::read(at("policy.toml")).expect("is read");
+    for arguments in [
+        &["-c", "SELECT 1 AS a", "--output", "data/products.parquet"][..],
+        &["-c", "SELECT 1 AS a", "--format", "html", "--output", "policy.toml"],
+        &["run", "j.sql", "--format", "csv", "--output", "policy.toml"],
+        &["run", "j.sql", "--report", "policy.toml"],
+        &["run", "j.sql", "--junit", "data/junit.xml"],
+        &["run", "j.sql", "--state", "policy.toml", "--full-refresh"],
+        &["run", "f.sql", "--store-failures", "data"],
+    ] {
+        let (code, said) = run(arguments);
+        assert!(code != Some(0) && said.contains("PRIV002"), "{arguments:?}: {said}");
+        assert_eq!(fs::read(at("policy.toml")).expect("is read"), before, "{arguments:?}");
+    }
+    assert!(!at("data/junit.xml").exists() && !at("data/f-1.parquet").exists());
+    let (code, said) = run(&["run", "f.sql", "--store-failures", "out", "--report", "out/r.json"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(at("out/f-1.parquet").exists() && at("out/r.json").exists());
+}
