@@ -14,10 +14,10 @@ pub(crate) fn has_place(copy: &CopyTo) -> Result<()> {
     }
     match copy.input.schema().fields().iter().find(|field| field.data_type().is_nested()) {
         Some(field) => Err(Error::query(format!(
-            "the column `{}` holds lists or structs, and CSV has no place for them",
+            "a CSV file cannot hold lists or structs, which are in `{}`",
             field.name()
         ))
-        .hint("write Parquet or JSON, or make one text of each with `array_to_string`")),
+        .hint("write JSON or Parquet, or take the values out: `column[1]`, `column['field']`")),
         None => Ok(()),
     }
 }
