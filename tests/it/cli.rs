@@ -209,7 +209,7 @@ fn ignores(signal: u32) -> bool {
 
 /// Waits until a process has a handler for the interrupt, which a busy machine may take its time to give it.
 #[cfg(target_os = "linux")]
-pub(crate) fn wait_until_it_listens(process: u32) {
+fn wait_until_it_listens(process: u32) {
     for _ in 0..600 {
         let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
         let caught = status.lines().find_map(|l| l.strip_prefix("SigCgt:"));

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -328,17 +329,19 @@ fn a_job_that_is_stopped_says_so_in_its_reports() {
     let place = Place::new();
     place.write(
         "a.sql",
-        "SELECT nope;\nCOPY (SELECT 1 AS a) TO 'a.csv';\n\
+        "SELECT nope;\nCOPY (SELECT 1 AS a) TO 'a.csv'; SELECT 'begun' AS now;\n\
          SELECT sum(sin(value)) FROM generate_series(1, 200000000000);\nCOPY (SELECT 2 AS a) TO 'b.csv';\n",
     );
     for signal in ["-INT", "-TERM"] {
-        let child = place
-            .command(&["run", "a.sql", "--on-error", "continue"])
+        let mut child = place
+            .command(&["run", "a.sql", "--on-error", "continue", "--format", "csv"])
             .args(["--junit", "j.xml", "--report", "r.json"])
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        crate::cli::wait_until_it_listens(child.id());
+        let mut lines = BufReader::new(child.stdout.take().expect("is piped")).lines();
+        assert!(lines.any(|line| line.expect("reads") == "begun"));
         let id = child.id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().expect("kill runs").success());
         let out = child.wait_with_output().expect("ends");
@@ -349,7 +352,7 @@ fn a_job_that_is_stopped_says_so_in_its_reports() {
         let report: serde_json::Value = report.expect("is JSON");
         let statements = report["statements"].as_array().expect("a list");
         let told: Vec<&str> = statements.iter().filter_map(|s| s["message"].as_str()).collect();
-        assert_eq!((&report["exit_code"], statements.len(), told.len()), (&130.into(), 4, 3));
+        assert_eq!((&report["exit_code"], statements.len(), told.len()), (&130.into(), 5, 3));
         assert_eq!(told[1..], ["interrupted", "not run: an earlier statement was interrupted"]);
         assert!(place.read("j.xml").contains("<error message=\"interrupted\""));
         assert_eq!(place.files(), ["a.sql", "j.xml", "r.json"].map(String::from).into());
