@@ -3,24 +3,24 @@
 
 //! Arguments → a door → the error → the exit code.
 
-use std::io::{BufWriter, IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand};
-use comptoir::catalog;
 use comptoir::config::{self, Config};
-use comptoir::script::job::{self, Source};
-use comptoir::script::report::{self, Report};
-use comptoir::script::state::StateOptions;
 use comptoir::script::{self, Failure, Output};
 use comptoir::signals::{Signals, Stop, unless_stopped};
-use comptoir::sink::{Format, Out, StagedFile};
+use comptoir::sink::Format;
 use comptoir::{Engine, Error, demo};
 use futures::TryFutureExt;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+
+#[path = "main/job.rs"]
+mod job;
+#[path = "main/stdout.rs"]
+mod stdout;
+
+use stdout::{closed, stdout, watch};
 
 /// The binary's choice; a program that embeds the library makes its own.
 #[global_allocator]
@@ -45,7 +45,7 @@ const EXIT_CODES: &str = "Results go to the standard output, everything else to 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run SQL files as one job: all are parsed before the first statement runs, and outputs appear together at the end
-    Run(Run),
+    Run(job::Run),
     /// Serve tables and analyses to BI tools and programs over Arrow Flight SQL
     #[cfg(feature = "serve")]
     Serve(comptoir::serve::Options),
@@ -88,64 +88,6 @@ enum User {
     Add(comptoir::serve::user::NewUser),
     /// Add a program, and show its token, which is kept nowhere
     Token(comptoir::serve::user::NewUser),
-}
-
-#[derive(Args, Debug)]
-struct Run {
-    /// The files, `-` for the standard input
-    #[arg(required = true)]
-    files: Vec<PathBuf>,
-    /// The value of a parameter that a file declares; may be repeated
-    #[arg(short, long = "param", value_name = "NAME=VALUE")]
-    param: Vec<String>,
-    /// A .json or .toml file of parameters; `-p` wins over it
-    #[arg(long, value_name = "FILE")]
-    params: Option<PathBuf>,
-    /// When outputs appear: all together when everything has passed, or each with its statement
-    #[arg(long, value_enum, default_value_t = Publish::All)]
-    publish: Publish,
-    /// What to do after a failure; the job has failed either way
-    #[arg(long, value_enum, default_value_t = OnError::Stop)]
-    on_error: OnError,
-    /// Plan and type-check every statement, and read and write nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// A dry run that shows the plans
-    #[arg(long, conflicts_with = "state")]
-    explain: bool,
-    /// Remember in this file what was done, and skip what has not changed since: text, parameters, files read and written
-    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
-    state: Option<PathBuf>,
-    /// With --state: run everything, whatever the file says, and write it anew
-    #[arg(long, requires = "state")]
-    full_refresh: bool,
-    /// How many failing rows of an assertion are shown
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    show_failures: usize,
-    /// Keep all failing rows in this folder, a Parquet file for each assertion that fails
-    #[arg(long, value_name = "FOLDER")]
-    store_failures: Option<PathBuf>,
-    /// Write a report as JUnit's XML
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-    /// Write a report as JSON
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
-    /// Annotate the lines at fault and write the step's summary, in GitHub Actions
-    #[arg(long)]
-    github: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
-enum Publish {
-    Each,
-    All,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
-enum OnError {
-    Stop,
-    Continue,
 }
 
 #[derive(Args, Debug)]
@@ -308,7 +250,7 @@ async fn go(cli: Cli, mut config: Config, stop: Stop) -> Result<(), End> {
     if let Some(Command::Run(run)) = cli.command {
         return match cli.options.sql {
             Some(_) => Err(Error::usage("`run` and `-c` cannot go together").into()),
-            None => run_job(run, &output, &config, stop).await,
+            None => job::run(run, &output, &config, stop).await,
         };
     }
     let engine = Engine::open(&config).await?;
@@ -360,136 +302,6 @@ async fn policy(engine: &Engine, command: PolicyCommand, output: &Output) -> Res
             Ok(script::run(engine, &format!("EXPLAIN PRIVACY {sql}"), "sql", output).await?)
         }
     }
-}
-
-async fn run_job(run: Run, output: &Output, config: &Config, stop: Stop) -> Result<(), End> {
-    let taken = all_apart(&run, output)?;
-    // What cannot be written is said before anything runs.
-    let reports =
-        [(&run.junit, Report::junit as fn(&Report) -> String), (&run.report, Report::json)];
-    let reports = reports.into_iter().filter_map(|(file, text)| Some((file.as_ref()?, text)));
-    let reports = reports.map(|(file, text)| Ok((StagedFile::create(file)?, text)));
-    let mut reports = reports.collect::<Result<Reports, Error>>()?;
-    let summary = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|_| run.github).map(PathBuf::from);
-    let summary = summary.map(|path| {
-        let file = std::fs::File::options().append(true).create(true).open(&path);
-        let shown = path.display();
-        file.map_err(|e| Error::usage(format!("GITHUB_STEP_SUMMARY: cannot write `{shown}`: {e}")))
-    });
-    let summary = summary.transpose()?;
-    watch(&stop);
-    // What is said and shown until the end is data, and no command to GitHub whatever its lines begin with.
-    let token = if run.github { Some(report::stop_token()?) } else { None };
-    if let Some(token) = &token {
-        say(&format!("::stop-commands::{token}"));
-    }
-    let report =
-        job_of(&run, output, config, (taken, &mut reports), stop).await.unwrap_or_else(|unready| {
-            let (path, error) = unready.as_ref();
-            say(&comptoir::diagnostic::render(error, "", ""));
-            Report::of_failure(path, error)
-        });
-    if let Some(token) = &token {
-        say(&format!("::{token}::"));
-    }
-    for (mut file, text) in reports {
-        file.write_all(text(&report).as_bytes()).map_err(Error::from)?;
-        file.publish()?;
-    }
-    if run.github {
-        report.annotations().iter().for_each(|line| say(line));
-    }
-    if let Some(mut summary) = summary {
-        summary.write_all(report.summary().as_bytes()).map_err(Error::from)?;
-    }
-    match report.exit_code() {
-        0 => Ok(()),
-        code => Err(End::Said(code)),
-    }
-}
-
-/// Reports that will be written, and how each tells of the job.
-type Reports = Vec<(StagedFile, fn(&Report) -> String)>;
-
-/// Runs a job; what it needs and cannot be had is an error, with what it is the error of.
-async fn job_of(
-    run: &Run,
-    output: &Output,
-    config: &Config,
-    (taken, reports): (Vec<PathBuf>, &mut Reports),
-    stop: Stop,
-) -> Result<Report, Box<(String, Error)>> {
-    let in_session = |error| Box::new(("session".to_string(), error));
-    let sources = read_all(&run.files)?;
-    let engine = unless_stopped(&stop, Engine::open(config)).await.map_err(in_session)?;
-    for file in run.junit.iter().chain(&run.report).chain(&run.state) {
-        engine.may_write(file).map_err(|error| {
-            reports.clear();
-            in_session(error)
-        })?;
-    }
-    let state = run.state.clone();
-    let state =
-        state.map(|file| StateOptions::new(file, run.full_refresh, config, &engine, output));
-    let options = job::Options {
-        state: state.transpose().map_err(in_session)?,
-        typed: run.param.clone(),
-        parameters: run.params.clone(),
-        publish_all: run.publish == Publish::All,
-        keep_going: run.on_error == OnError::Continue,
-        dry_run: run.dry_run || run.explain,
-        explain: run.explain,
-        show_failures: run.show_failures,
-        store_failures: run.store_failures.clone(),
-        taken,
-        stop,
-        complain: |text| {
-            if !text.is_empty() {
-                say(text);
-            }
-        },
-    };
-    Ok(job::run(&engine, &sources, &options, output).await)
-}
-
-/// The files that a job itself reads and writes, each for one purpose only.
-fn all_apart(run: &Run, output: &Output) -> Result<Vec<PathBuf>, Error> {
-    let files: Vec<&PathBuf> = run
-        .files
-        .iter()
-        .chain(&run.params)
-        .chain(&run.junit)
-        .chain(&run.report)
-        .chain(&run.state)
-        .collect();
-    let written = [&run.junit, &run.report, &run.state, &output.file];
-    for file in written.into_iter().flatten() {
-        let same = |other: &&&PathBuf| catalog::real_path(other) == catalog::real_path(file);
-        let own = usize::from(output.file.as_ref() != Some(file));
-        if files.iter().filter(same).count() > own {
-            let shown = file.display();
-            return Err(Error::usage(format!(
-                "`{shown}` is given for two purposes, and one of them would be lost"
-            ))
-            .hint("name another file"));
-        }
-    }
-    Ok(files.into_iter().cloned().collect())
-}
-
-fn read_all(files: &[PathBuf]) -> Result<Vec<Source>, Box<(String, Error)>> {
-    let read = |file: &PathBuf| {
-        let path = file.to_string_lossy().into_owned();
-        let text = if path == "-" { typed_in() } else { std::fs::read_to_string(file) };
-        match text {
-            Ok(text) => Ok(Source { path, text: script::unmarked(text) }),
-            Err(e) => {
-                let error = Error::usage(format!("cannot read `{path}`: {e}"));
-                Err(Box::new((path, error)))
-            }
-        }
-    };
-    files.iter().map(read).collect()
 }
 
 /// A terminal gets a prompt; anything else is a script.
@@ -545,64 +357,6 @@ fn output(options: &Options) -> Result<Output, Error> {
     }
     let remark: fn(&str) = if options.quiet { |_| {} } else { say };
     Ok(Output { format, file: options.output.clone(), stdout, closed, remark })
-}
-
-fn stdout() -> Out {
-    Box::new(BufWriter::new(UntilClosed))
-}
-
-static CLOSED: AtomicBool = AtomicBool::new(false);
-
-fn closed() -> bool {
-    CLOSED.load(Ordering::Relaxed)
-}
-
-/// The standard output of a pipe whose reader may leave early, as `head` does. That is no failure, and no end for a job
-/// that has assertions to check and files to write. A reader that does not read holds nobody who is asked to stop.
-struct UntilClosed;
-
-/// What a pipe that can be written takes at once, at least.
-const PIPE: usize = 4096;
-
-impl Write for UntilClosed {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let out = std::io::stdout();
-        let mut ready = [PollFd::new(&out, PollFlags::OUT)];
-        let slice = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-        while matches!(poll(&mut ready, Some(&slice)), Ok(0) | Err(Errno::INTR)) {
-            if STOPPED.load(Ordering::Relaxed) {
-                return Err(std::io::Error::other("interrupted"));
-            }
-        }
-        match rustix::io::write(&out, &bytes[..bytes.len().min(PIPE)]) {
-            Err(Errno::PIPE) => {
-                CLOSED.store(true, Ordering::Relaxed);
-                Ok(bytes.len())
-            }
-            // Somebody else fills the same pipe: it is asked again.
-            Err(Errno::AGAIN) => Err(std::io::ErrorKind::Interrupted.into()),
-            written => Ok(written?),
-        }
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-static STOPPED: AtomicBool = AtomicBool::new(false);
-
-/// Lets what holds the program hear that it is asked to stop. Who asks again does not want to wait for anything.
-fn watch(stop: &Stop) {
-    let stop = stop.clone();
-    tokio::spawn(async move {
-        stop.await;
-        STOPPED.store(true, Ordering::Relaxed);
-        if let Ok(mut signals) = Signals::new() {
-            signals.next().await;
-            std::process::exit(i32::from(Error::interrupted().kind.exit_code()));
-        }
-    });
 }
 
 /// Says something to people, if they still listen.
