@@ -57,15 +57,9 @@ impl Output {
         self.format.name == "html"
     }
 
-    /// The query for whose result there is no room, since one stands before it.
-    fn no_room_for<'a>(
-        &self,
-        mut statements: impl Iterator<Item = &'a Statement>,
-    ) -> Option<&'a Statement> {
-        match self.is_page() || (self.file.is_none() && !self.format.binary) {
-            true => None,
-            false => statements.by_ref().filter(|s| s.is_query()).nth(1),
-        }
+    /// Whether there is room for one result only.
+    fn takes_one(&self) -> bool {
+        !self.is_page() && (self.file.is_some() || self.format.binary)
     }
 
     fn second(&self) -> Error {
@@ -111,7 +105,9 @@ pub fn run<'a>(
         let declared = parameters(text).map_err(failed)?;
         let values = bind::values(engine, &declared, &Values::new()).await.map_err(failed)?;
         let statements = parse_with(text, &values).map_err(failed)?;
-        if let Some(second) = output.no_room_for(statements.iter()) {
+        if let Some(second) = statements.iter().filter(|s| s.is_query()).nth(1)
+            && output.takes_one()
+        {
             return Err(failed(output.second().at(Some(second.span))));
         }
         for statement in statements {

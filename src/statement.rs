@@ -19,6 +19,7 @@ use crate::error::{Error, Kind, Result};
 
 mod assertion;
 mod depth;
+mod not_in;
 mod parameter;
 mod values;
 pub mod walk;

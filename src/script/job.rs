@@ -147,10 +147,10 @@ impl Job<'_> {
                 Err(error) => return self.unread(source, error),
             }
         }
-        let all = scripts.iter().flat_map(|s| &s.statements);
-        if let Some(second) = self.output.no_room_for(all) {
-            let is_its = |s: &&Script<'_>| s.statements.iter().any(|s| std::ptr::eq(s, second));
-            let source = scripts.iter().find(is_its).map_or(&nowhere, |script| script.source);
+        let all = scripts.iter().flat_map(|s| s.statements.iter().map(|x| (s.source, x)));
+        if let Some((source, second)) = all.filter(|(_, s)| s.is_query()).nth(1)
+            && self.output.takes_one()
+        {
             return self.unread(source, self.output.second().at(Some(second.span)));
         }
         for script in &scripts {

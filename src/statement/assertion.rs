@@ -17,6 +17,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use super::not_in;
 use super::parameter::is_word;
 use super::table_factor;
 use super::walk::{self, Flow, Walk};
@@ -162,16 +163,6 @@ impl Asks {
     }
 }
 
-/// `x = ANY (query)` for `x IN (query)`, and `x <> ALL (query)` for `x NOT IN (query)`.
-pub(super) fn in_words(expr: &mut Expr) {
-    let Expr::InSubquery { expr: left, subquery, negated } = expr else { return };
-    let (left, right) = (left.clone(), Box::new(Expr::Subquery(subquery.clone())));
-    *expr = match negated {
-        true => Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right },
-        false => Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, is_some: false },
-    };
-}
-
 impl Walk for Asks {
     fn enter_query(&mut self, _query: &mut Query) -> Flow {
         self.depth += 1;
@@ -193,7 +184,7 @@ impl Walk for Asks {
             // The same in other words: for the engine `NOT (2 IN (1, NULL))` of constants is true, and it is unknown.
             Expr::InSubquery { .. } => {
                 self.joined = true;
-                in_words(expr);
+                not_in::in_words(expr);
             }
             Expr::AllOp { right, .. } | Expr::AnyOp { right, .. } => {
                 self.joined |= matches!(right.as_ref(), Expr::Subquery(_));

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: The Comptoir authors
 
-//! What the parser has read, in the words that the planner understands: the texts of parameters, and `NOT IN`.
+//! The texts of parameters, once the parser has seen that they stand where values do.
 //!
-//! The texts of parameters, which the parser has seen where values stand, were put in as `E'…'`, which is never a name. Behind the parser they are texts as any other: the planner knows
+//! They were put in as `E'…'`, which is never a name. Behind the parser they are texts as any other: the planner knows
 //! `'…'` in more places. Only an argument of a table function stays as it is, for it may be a relation: `'orders'` names
-//! one there, and a parameter's text must not.
+//! one there, and a parameter's text must not. On the same walk `NOT IN` is put in other words.
 
 use std::collections::HashSet;
 
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, TableFactor, UnaryOperator, Value,
-    ValueWithSpan,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, TableFactor, Value, ValueWithSpan,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use super::not_in;
 use super::walk::{self, Flow, Walk};
 use crate::error::Result;
 
@@ -62,47 +62,9 @@ impl Settle {
     }
 }
 
-/// Whether a value is the same for all rows.
-fn is_constant(value: &Expr) -> bool {
-    #[derive(Default)]
-    struct Varies(bool);
-    impl Walk for Varies {
-        fn enter_expr(&mut self, expr: &mut Expr) -> Flow {
-            self.0 |= match expr {
-                Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Subquery(_) => true,
-                // Of what type it is shows in the query that it is compared with.
-                Expr::Value(value) => matches!(value.value, Value::Placeholder(_)),
-                _ => false,
-            };
-            Flow::Continue(())
-        }
-    }
-    let mut varies = Varies::default();
-    walk::expr(&mut value.clone(), &mut varies).is_continue() && !varies.0
-}
-
-/// `x IN (query)` in parentheses or without.
-fn bare(expr: &mut Expr) -> &mut Expr {
-    match expr {
-        Expr::Nested(inner) => bare(inner),
-        expr => expr,
-    }
-}
-
 impl Walk for Settle {
-    /// The engine takes `2 NOT IN (SELECT …)` for true where the query gives NULL, and it is unknown. In other words it
-    /// knows that.
     fn enter_expr(&mut self, expr: &mut Expr) -> Flow {
-        let found = match expr {
-            Expr::UnaryOp { op: UnaryOperator::Not, expr: inner } => bare(inner),
-            Expr::InSubquery { negated: true, .. } => expr,
-            _ => return Flow::Continue(()),
-        };
-        if let Expr::InSubquery { expr: left, .. } = found
-            && is_constant(left)
-        {
-            super::assertion::in_words(found);
-        }
+        not_in::settle(expr);
         Flow::Continue(())
     }
 

@@ -198,23 +198,19 @@ fn killed_at_any_moment_the_old_file_stays_and_nothing_else() {
     }
 }
 
-/// Whether this process, and so what it starts, does not hear a signal.
+/// The signals of which the kernel says something of a process, as bits: caught, ignored.
 #[cfg(target_os = "linux")]
-fn ignores(signal: u32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|l| l.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-    mask & (1 << (signal - 1)) != 0
+fn signals(process: &str, what: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let mask = status.lines().find_map(|l| l.strip_prefix(what)?.strip_prefix(':'));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 /// Waits until a process has a handler for the interrupt, which a busy machine may take its time to give it.
 #[cfg(target_os = "linux")]
 fn wait_until_it_listens(process: u32) {
     for _ in 0..600 {
-        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-        let caught = status.lines().find_map(|l| l.strip_prefix("SigCgt:"));
-        let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-        if caught & 0b10 != 0 {
+        if signals(&process.to_string(), "SigCgt") & 0b10 != 0 {
             return std::thread::sleep(Duration::from_millis(200));
         }
         std::thread::sleep(Duration::from_millis(50));
@@ -266,7 +262,7 @@ fn who_is_told_to_stop_does_even_when_nobody_reads() {
             Command::new("kill").args([signal, id.as_str()]).status().expect("kill runs")
         };
         assert!(kill(signal).success());
-        if signal == "-HUP" && ignores(1) {
+        if signal == "-HUP" && signals("self", "SigIgn") & 1 != 0 {
             // These tests run under `nohup`, which is for what they start too.
             std::thread::sleep(Duration::from_millis(500));
             assert!(kill("-TERM").success(), "it outlives its terminal");
